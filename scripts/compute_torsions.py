@@ -1,0 +1,36 @@
+"""Write cosine and sine of the backbone torsions of one trajectory."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from geom2msm.log import log_to
+from geom2msm.provenance import provenance
+from geom2msm.store import write_store
+from geom2msm.topology import load_topology
+from geom2msm.torsions import backbone_torsions, feature_names, torsion_features
+
+
+def main(file: str, topology: str, inventory: str, features: str) -> None:
+    """Compute the torsions of `file` and store them with their names and times."""
+    known = json.loads(Path(inventory).read_text())
+    molecules = load_topology(topology)
+    torsions, quartets = backbone_torsions(molecules, file=topology)
+    values = torsion_features(file, molecules, quartets)
+    attributes = {
+        "system": known["system"],
+        "trajectory": known["trajectory"],
+        "feature": "torsions",
+        "names": feature_names(torsions),
+        "frame_interval_ps": known["frame_interval_ps"],
+        "provenance": provenance(inputs={"file": file, "topology": topology, "inventory": inventory}, settings={}),
+    }
+    arrays = {"features": values, "time_ps": np.arange(len(values)) * known["frame_interval_ps"]}
+    axes = {"features": ("frame", "channel"), "time_ps": ("frame",)}
+    write_store(features, attributes=attributes, arrays=arrays, axes=axes)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(**snakemake.input, **snakemake.output)

@@ -1,0 +1,53 @@
+"""VAMP-2 score against epoch, of every fold and seed."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from geom2msm.log import log_to
+from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
+
+
+def plot_learning_curves(ax: Axes, curves: pd.DataFrame) -> None:
+    """Training (dashed) and validation score (solid) of the seeds of one fold; a marker where the kept weights are from.
+
+    `curves` has the columns fold, seed, epoch, training_score, validation_score, kept.
+    """
+    for (seed, curve), color, marker in zip(curves.groupby("seed"), GRAYS, MARKERS, strict=False):
+        ax.plot(curve.epoch, curve.training_score, color=color, linestyle="--", label=f"seed {seed}, training")
+        kept = list(curve.kept)
+        ax.plot(
+            curve.epoch, curve.validation_score, color=color, marker=marker, markevery=kept, label=f"seed {seed}, validation"
+        )
+    ax.set(xlabel="epoch", ylabel="VAMP-2 score", title=f"fold {curves.fold.iloc[0]}")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def read_member(history: str, scores: str) -> pd.DataFrame:
+    """The learning curve of one fold and seed, with the epoch whose weights were kept."""
+    member = json.loads(Path(scores).read_text())
+    curve = pd.read_csv(history)
+    return curve.assign(fold=member["fold"], seed=member["seed"], kept=curve.epoch == member["best_epoch"])
+
+
+def main(histories: list[str], scores: list[str], style: str, pdf: str, png: str, table: str) -> None:
+    """Draw one panel per fold, all on common axes."""
+    curves = pd.concat([read_member(*member) for member in zip(histories, scores, strict=True)])
+    folds = curves.fold.unique()
+    columns = min(len(folds), 4)
+    rows = -(-len(folds) // columns)
+    figure, axes = start_figure(style, columns=2, height=0.2 + 0.7 * rows, panels=(rows, columns), share=True)
+    for ax in axes.flat[len(folds) :]:
+        ax.remove()
+    for ax, (_, curve) in zip(axes.flat, curves.groupby("fold"), strict=False):
+        plot_learning_curves(ax, curve)
+        ax.label_outer()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    save_figure(figure, curves, pdf=pdf, png=png, csv=table)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(**snakemake.input, **snakemake.output)

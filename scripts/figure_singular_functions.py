@@ -1,0 +1,46 @@
+"""The slow variables of the token model on the Ramachandran map."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from geom2msm.log import log_to
+from geom2msm.ramachandran import grid, mean_map, read_frames, read_torsions
+from geom2msm.style import label_torsion_axes, save_figure, start_figure
+
+MAX_FUNCTIONS = 3
+HIGHEST = 2.5
+
+
+def plot_singular_functions(ax: Axes, bins: pd.DataFrame) -> None:
+    """Mean of one singular function in the bins of one residue's map; white is zero in the middle of the scale.
+
+    `bins` has the columns residue, phi_deg, psi_deg, function (the constant is function 1), mean.
+    """
+    image, limits = grid(bins, "mean"), {"vmin": -HIGHEST, "vmax": HIGHEST}
+    ax.imshow(image, extent=(-180, 180, -180, 180), origin="lower", interpolation="nearest", cmap="PuOr_r", **limits)
+    ax.set_facecolor("0.9")
+    ax.set_title(f"function {bins.function.iloc[0]}, {bins.residue.iloc[0]}")
+    label_torsion_axes(ax)
+
+
+def main(features: list[str], variables: list[str], style: str, pdf: str, png: str, table: str) -> None:
+    """Average the slowest variables over the bins of the maps of the residues that vary most and draw them."""
+    torsions = read_torsions(features)
+    values = read_frames(variables, "variables", like=features)[:, :MAX_FUNCTIONS].astype(float)
+    maps = [
+        mean_map(residue, values[:, index]).assign(function=index + 2)
+        for residue in torsions
+        for index in range(values.shape[1])
+    ]
+    panels = (len(torsions), values.shape[1])
+    figure, axes = start_figure(style, columns=2, height=0.85 * len(torsions), panels=panels, share=True)
+    for ax, bins in zip(axes.flat, maps, strict=True):
+        plot_singular_functions(ax, bins)
+    label = "singular function\n(standard deviations)"
+    figure.colorbar(axes[0, 0].images[0], ax=axes, label=label, extend="both", shrink=0.9 / len(torsions) ** 0.5)
+    save_figure(figure, pd.concat(maps), pdf=pdf, png=png, csv=table)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(**snakemake.input, **snakemake.output)

@@ -1,0 +1,1 @@
+"""Pretrained equivariant graph networks, frozen, as featurizers of atoms."""

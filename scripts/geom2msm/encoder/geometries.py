@@ -1,0 +1,83 @@
+"""Molecular geometries for pretraining: public collections read into one plain form."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int
+
+NM_PER_ANGSTROM = 0.1
+MAPPED_ATOM = re.compile(r"\[\d*([A-Z][a-z]?|[a-z][a-z]?)[^\]:]*:(\d+)\]")
+ATOMIC_NUMBERS = {
+    symbol: number
+    for number, symbol in enumerate(
+        "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
+        "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I".split(),
+        start=1,
+    )
+}
+SYMBOLS = {number: symbol for symbol, number in ATOMIC_NUMBERS.items()}
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """All geometries of one molecule; `group` keeps relatives on one side of the train/validation split."""
+
+    name: str
+    group: str
+    atomic_numbers: Int[np.ndarray, " atom"]
+    positions_nm: Float[np.ndarray, "conformer atom 3"]
+
+    def without_hydrogens(self) -> "Molecule":
+        """The same geometries, heavy atoms only."""
+        heavy = self.atomic_numbers > 1
+        return Molecule(self.name, self.group, self.atomic_numbers[heavy], self.positions_nm[:, heavy])
+
+
+def read_molecules(path: str) -> list[Molecule]:
+    """Read a collection: SPICE HDF5 or a peptide grid `.npz` (names, n_atoms, n_confs, z, pos in angstrom)."""
+    reader = {".hdf5": _read_spice, ".npz": _read_peptide_grid}.get(Path(path).suffix)
+    if reader is None:
+        raise ValueError(f"{path}: geometries are read from .hdf5 (SPICE layout) or .npz (peptide grid), not {Path(path).suffix!r}")
+    return reader(path)
+
+
+def elements_of_mapped_smiles(smiles: str) -> Int[np.ndarray, " atom"]:
+    """Atomic numbers in the order of the SMILES' atom map, whose number k is row k - 1."""
+    numbers = {int(index): ATOMIC_NUMBERS[symbol.capitalize()] for symbol, index in MAPPED_ATOM.findall(smiles)}
+    if sorted(numbers) != list(range(1, len(numbers) + 1)):
+        raise ValueError(f"SMILES {smiles[:60]!r} does not map every atom exactly once")
+    return np.array([numbers[index] for index in sorted(numbers)])
+
+
+def _read_spice(path: str) -> list[Molecule]:
+    molecules = []
+    with h5py.File(path) as file:
+        for name, entry in file.items():
+            atomic_numbers = elements_of_mapped_smiles(entry["smiles"][0].decode())
+            positions = entry["conformations"][:]
+            if positions.shape[1] != len(atomic_numbers):
+                raise ValueError(f"{path}: {name} has {positions.shape[1]} atoms, but its SMILES names {len(atomic_numbers)}")
+            molecules.append(Molecule(name, name.split()[0], atomic_numbers, positions))
+    return molecules
+
+
+def _read_peptide_grid(path: str) -> list[Molecule]:
+    with np.load(path) as file:
+        names, n_atoms, n_conformers = file["names"], file["n_atoms"], file["n_confs"]
+        numbers = np.split(file["z"], np.cumsum(n_atoms)[:-1])
+        rows = np.split(file["pos"], np.cumsum(n_atoms * n_conformers)[:-1])
+    return [
+        Molecule(name, name.split("_")[0], z.astype(np.int64), p.reshape(-1, len(z), 3) * np.float32(NM_PER_ANGSTROM))
+        for name, z, p in zip(names.tolist(), numbers, rows, strict=True)
+    ]
+
+
+def hold_out(molecules: list[Molecule], *, fraction: float, rng: np.random.Generator) -> tuple[list[Molecule], list[Molecule]]:
+    """Training and validation molecules: whole groups are held out, so no validation molecule is trained on."""
+    groups = sorted({molecule.group for molecule in molecules})
+    held_out = set(rng.permutation(groups)[: max(1, round(fraction * len(groups)))].tolist())
+    training = [molecule for molecule in molecules if molecule.group not in held_out]
+    return training, [molecule for molecule in molecules if molecule.group in held_out]

@@ -1,0 +1,65 @@
+"""Encoder weights on disk: safetensors with the architecture beside them, checked to the last key."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What a weight file is: name, architecture, and the elements that it was trained on."""
+
+    name: str
+    architecture: str
+    elements: tuple[int, ...]
+    config: ViSNetConfig
+
+
+def save_encoder(path: str, encoder: ViSNet, card: EncoderCard) -> None:
+    """Write weights (float32) and card into one safetensors file."""
+    weights = {name: tensor.detach().float().contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(weights, path, metadata={"card": json.dumps(asdict(card), sort_keys=True)})
+
+
+def read_card(path: str) -> EncoderCard:
+    """The card inside a weight file."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    if "card" not in metadata:
+        raise ValueError(f"{path}: no encoder card inside; weights are written by the rules prepare_encoder and pretrain_encoder")
+    fields = json.loads(metadata["card"])
+    return EncoderCard(fields["name"], fields["architecture"], tuple(fields["elements"]), ViSNetConfig(**fields["config"]))
+
+
+def load_encoder(path: str) -> tuple[ViSNet, EncoderCard]:
+    """The frozen encoder of a weight file, in evaluation mode."""
+    card = read_card(path)
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    encoder = build_encoder(card.config, weights, origin=path)
+    return encoder.eval().requires_grad_(False), card
+
+
+def build_encoder(config: ViSNetConfig, weights: Mapping[str, Tensor], *, origin: str) -> ViSNet:
+    """A ViSNet with exactly these weights; any missing, surplus or misshapen one is an error."""
+    encoder = ViSNet(config)
+    own = encoder.state_dict()
+    problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
+    problems += [f"{name} is not part of the architecture" for name in weights.keys() - own.keys()]
+    problems += [
+        f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own.keys() & weights.keys()
+        if own[name].shape != weights[name].shape
+    ]
+    problems += [f"{name} holds values that are not finite" for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if problems:
+        raise ValueError(f"{origin}: these weights do not fit the declared architecture: {'; '.join(sorted(problems)[:3])} ({len(problems)} in all)")
+    encoder.load_state_dict(weights)
+    return encoder

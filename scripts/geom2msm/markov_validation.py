@@ -1,0 +1,151 @@
+"""The Chapman-Kolmogorov test: does the model, propagated k lags, agree with a model estimated at k lags?"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from geom2msm.markov import INTERVAL, MarkovModel, Posterior, count_transitions, estimate_model, sample_posterior
+from geom2msm.states import Macrostates
+
+# Half the width of a normal distribution's 95 % interval, in standard deviations.
+INTERVAL_IN_ERRORS = 1.96
+
+# Errors are combined as if prediction and estimate were independent; they share their data, so the
+# deviation of a Markov chain stays well below 3 such errors (tests/properties/test_markov.py).
+PASS_ERRORS = 3.0
+FAIL_ERRORS = 5.0
+# Below this no difference matters, above it one of many errors is a failure; a test whose errors exceed the
+# last one sees nothing.
+NEGLIGIBLE_DEVIATION = 0.02
+FAIL_DEVIATION = 0.05
+BLIND_ERROR = 0.1
+SMALLEST_ERROR = 1e-4
+
+THRESHOLDS = {
+    "pass_errors": PASS_ERRORS,
+    "fail_errors": FAIL_ERRORS,
+    "negligible_deviation": NEGLIGIBLE_DEVIATION,
+    "fail_deviation": FAIL_DEVIATION,
+    "blind_error": BLIND_ERROR,
+}
+
+
+def ck_table(
+    dtrajs: Sequence[Int[np.ndarray, " _"]],
+    model: MarkovModel,
+    posterior: Posterior,
+    macrostates: Macrostates,
+    *,
+    lag_ps: float,
+    n_multiples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Probability to be in state B (column) k lags after starting in A's stationary distribution, twice.
+
+    Predicted: the model's transition matrix to the power k. Estimated: the matrix counted at k lags.
+    """
+    start = macrostates.indicator.T * model.stationary_distribution
+    start /= start.sum(axis=1, keepdims=True)
+    most_likely, samples = start, np.broadcast_to(start, (len(posterior.transition_matrices), *start.shape))
+    tables = []
+    for multiple in range(1, n_multiples + 1):
+        most_likely = most_likely @ model.transition_matrix
+        samples = samples @ posterior.transition_matrices
+        predicted = _with_interval(most_likely @ macrostates.indicator, samples @ macrostates.indicator)
+        if multiple == 1:
+            estimated = predicted
+        else:
+            estimated = estimate_at_multiple(
+                dtrajs, model, start, macrostates.indicator, multiple=multiple, n_samples=len(samples), seed=seed
+            )
+        tables.append(_table(predicted, estimated, lag_ps=multiple * lag_ps, multiple=multiple))
+    return pd.concat(tables, ignore_index=True)
+
+
+def estimate_at_multiple(
+    dtrajs: Sequence[Int[np.ndarray, " _"]],
+    model: MarkovModel,
+    start: Float[np.ndarray, "macrostate active"],
+    indicator: Float[np.ndarray, "active macrostate"],
+    *,
+    multiple: int,
+    n_samples: int,
+    seed: int,
+) -> Float[np.ndarray, "3 macrostate macrostate"]:
+    """Estimate, lower and upper bound at a multiple of the lag; NaN from states that cannot be followed that far."""
+    try:
+        counts = count_transitions(
+            dtrajs, lag_frames=multiple * model.counts.lag_frames, n_microstates=len(model.counts.matrix)
+        )
+        longer = estimate_model(counts)
+    except ValueError as error:
+        logging.warning("%d lags: not estimable: %s", multiple, error)
+        return np.full((3, len(start), len(start)), np.nan)
+    posterior = sample_posterior(longer, n_samples=n_samples, seed=seed)
+    # The active sets of the two lags differ at their poorly sampled rims.
+    _, here, there = np.intersect1d(model.counts.active, longer.counts.active, return_indices=True)
+    shared = np.zeros((len(start), len(longer.counts.active)))
+    shared[:, there] = start[:, here]
+    weight = shared.sum(axis=1, keepdims=True)
+    shared = np.divide(shared, weight, out=np.full_like(shared, np.nan), where=weight > 0.5)
+    target = np.zeros((len(longer.counts.active), len(start)))
+    target[there] = indicator[here]
+    return _with_interval(shared @ longer.transition_matrix @ target, shared @ posterior.transition_matrices @ target)
+
+
+def _with_interval(
+    estimate: Float[np.ndarray, "macrostate macrostate"], samples: Float[np.ndarray, "sample macrostate macrostate"]
+) -> Float[np.ndarray, "3 macrostate macrostate"]:
+    return np.concatenate([estimate[None], np.quantile(samples, INTERVAL, axis=0)])
+
+
+def _table(
+    predicted: Float[np.ndarray, "3 macrostate macrostate"],
+    estimated: Float[np.ndarray, "3 macrostate macrostate"],
+    *,
+    lag_ps: float,
+    multiple: int,
+) -> pd.DataFrame:
+    n_macrostates = predicted.shape[-1]
+    origin, target = (index.ravel() + 1 for index in np.indices((n_macrostates, n_macrostates)))
+    table = pd.DataFrame({"lag_ps": lag_ps, "multiple": multiple, "from_state": origin, "to_state": target})
+    for name, values in {"predicted": predicted, "estimated": estimated}.items():
+        table[name], table[f"{name}_lower"], table[f"{name}_upper"] = values.reshape(3, -1)
+    return table
+
+
+def ck_verdict(table: pd.DataFrame) -> dict[str, object]:
+    """The largest deviation, in probability and in combined standard errors, and what it means.
+
+    Prediction and estimate are the same thing at one lag: only longer ones are compared.
+    """
+    asked = table[table.multiple > 1]
+    compared = asked[asked.estimated.notna()]
+    deviation = (compared.predicted - compared.estimated).abs()
+    error = np.hypot(_standard_error(compared, "predicted"), _standard_error(compared, "estimated"))
+    in_errors = deviation / error.clip(lower=SMALLEST_ERROR)
+    reasons = []
+    if ((deviation > NEGLIGIBLE_DEVIATION) & (in_errors > PASS_ERRORS)).any():
+        reasons.append(f"predictions are off by more than {PASS_ERRORS:g} errors and {NEGLIGIBLE_DEVIATION:g}")
+    if len(compared) < len(asked):
+        reasons.append(f"{len(asked) - len(compared)} of {len(asked)} comparisons are not estimable at so long a lag")
+    if (error > BLIND_ERROR).any():
+        reasons.append(f"errors of up to {error.max():.2g} hide deviations: more data are needed")
+    failed = ((deviation > FAIL_DEVIATION) & (in_errors > FAIL_ERRORS)).any()
+    return {
+        "largest_deviation": float(deviation.max()),
+        "largest_deviation_in_errors": float(in_errors.max()),
+        "largest_error": float(error.max()),
+        "n_compared": len(compared),
+        "n_not_estimable": len(asked) - len(compared),
+        "verdict": "fail" if failed else "warn" if reasons else "pass",
+        "reasons": reasons,
+        "thresholds": THRESHOLDS,
+    }
+
+
+def _standard_error(table: pd.DataFrame, name: str) -> pd.Series:
+    return (table[f"{name}_upper"] - table[f"{name}_lower"]) / (2 * INTERVAL_IN_ERRORS)

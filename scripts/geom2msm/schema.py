@@ -1,0 +1,185 @@
+"""The configuration: read, filled with defaults, checked, and refused in one clear sentence.
+
+Used while Snakemake reads the workflow, in the driver environment: standard library, PyYAML and
+jsonschema only (both come with Snakemake).
+"""
+
+import difflib
+import glob
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from geom2msm.units import frames
+
+SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
+
+
+class ConfigError(ValueError):
+    """A mistake in a config file, in one sentence for the user."""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML loader that refuses a key written twice, of which plain YAML keeps the last, silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"key {key!r} stands there twice (line {node.start_mark.line + 1} and below)")
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(file: str) -> dict:
+    """The mapping in a YAML file."""
+    try:
+        document = yaml.load(Path(file).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{file}: holds {type(document).__name__}, but a mapping of keys to values is expected")
+    return document
+
+
+def read_schema(name: str) -> dict:
+    """The JSON schema workflow/schemas/<name>.schema.yaml."""
+    return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+
+
+def validated(document: dict, schema: dict, *, file: str, key: str = "") -> dict:
+    """The document with defaults filled in; the first mistake, nearest to the root, is raised as ConfigError."""
+    filled = _with_defaults(document, schema)
+    errors = sorted(Draft202012Validator(schema).iter_errors(filled), key=lambda error: (len(error.absolute_path), str(error.path)))
+    if errors:
+        raise ConfigError(f"{file}: {_sentence(errors[0], prefix=key)}")
+    return filled
+
+
+def _with_defaults(value: object, schema: dict) -> object:
+    if not isinstance(value, dict):
+        return value
+    properties = schema.get("properties", {})
+    rest = schema.get("additionalProperties")
+    defaults = {name: part["default"] for name, part in properties.items() if "default" in part and name not in value}
+    parts = {name: properties.get(name, rest if isinstance(rest, dict) else {}) for name in value}
+    return {name: _with_defaults(item, parts[name]) for name, item in value.items()} | defaults
+
+
+def _sentence(error: ValidationError, *, prefix: str) -> str:
+    """Name the key, what was found and what is expected."""
+    path = [part for part in (prefix, *map(str, error.absolute_path)) if part]
+    where = ".".join(path) or "the file"
+    if error.validator == "additionalProperties":
+        return _unknown_key(error, path)
+    if error.validator == "required":
+        missing = error.message.split("'")[1]
+        return f"{'.'.join([*path, missing])} is missing: {_description(error.schema, missing)}"
+    expected = {
+        "type": lambda: f"of type {error.validator_value}",
+        "enum": lambda: "one of " + ", ".join(map(repr, error.validator_value)),
+        "const": lambda: repr(error.validator_value),
+        "minimum": lambda: f"at least {error.validator_value}",
+        "maximum": lambda: f"at most {error.validator_value}",
+        "exclusiveMinimum": lambda: f"greater than {error.validator_value}",
+        "exclusiveMaximum": lambda: f"less than {error.validator_value}",
+        "minItems": lambda: f"a list of at least {error.validator_value} entries",
+        "uniqueItems": lambda: "a list without repeats",
+        "pattern": lambda: f"text that matches {error.validator_value}",
+    }.get(error.validator, lambda: error.message)()
+    return f"{where} is {error.instance!r}, but must be {expected}{_hint(error)}"
+
+
+def _unknown_key(error: ValidationError, path: list[str]) -> str:
+    known = list(error.schema.get("properties", {}))
+    unknown = next(name for name in error.instance if name not in known)
+    close = difflib.get_close_matches(unknown, known, n=1)
+    suggestion = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(known)}"
+    return f"{'.'.join([*path, unknown])} is no key of this file; {suggestion}"
+
+
+def _description(schema: dict, name: str) -> str:
+    return schema.get("properties", {}).get(name, {}).get("description", "a required key")
+
+
+def _hint(error: ValidationError) -> str:
+    if error.validator == "type" and isinstance(error.instance, str) and error.validator_value in ("number", "integer"):
+        return " (YAML reads numbers like 5e-4 as text: write 5.0e-4)"
+    return ""
+
+
+def load_encoders(file: str) -> dict:
+    """Encoders and geometry collections of config/encoders.yaml."""
+    encoders = validated(read_yaml(file), read_schema("encoders"), file=file)
+    for name, encoder in encoders["encoders"].items():
+        for collection in encoder.get("pretraining", {}).get("geometries", []):
+            if collection not in encoders["geometries"]:
+                known = ", ".join(encoders["geometries"])
+                raise ConfigError(f"{file}: encoders.{name}.pretraining.geometries names {collection!r}; known are {known}")
+    return encoders
+
+
+def load_system(file: str, *, encoders: Mapping) -> dict:
+    """One system, validated against the schemas and against what schemas cannot say."""
+    system = validated(read_yaml(file), read_schema("system"), file=file)
+    for name, model in system["models"].items():
+        system["models"][name] = validated(model, read_schema(f"model_{model['kind']}"), file=file, key=f"models.{name}")
+    for problem in _problems(system, encoders):
+        raise ConfigError(f"{file}: {problem}")
+    return system
+
+
+def _problems(system: dict, encoders: Mapping) -> Iterator[str]:
+    trajectories, msm, models = system["trajectories"], system["msm"], system["models"]
+    brought = [key for key in ("topology", "files") if key in trajectories]
+    if ("simulate" in trajectories) == bool(brought) or len(brought) == 1:
+        yield f"trajectories needs either simulate, or both topology and files; found {', '.join(sorted(trajectories))}"
+    if system["encoder"] not in encoders:
+        yield f"encoder is {system['encoder']!r}; config/encoders.yaml has {', '.join(encoders)}"
+    for role in ("model", "baseline"):
+        if msm[role] not in models:
+            yield f"msm.{role} is {msm[role]!r}, but models has {', '.join(models)}"
+    if msm["lag_ps"] not in msm["scan_lags_ps"]:
+        yield f"msm.scan_lags_ps does not contain msm.lag_ps = {msm['lag_ps']:g}; add it"
+    yield from _lag_problems(system)
+
+
+def _lag_problems(system: dict) -> Iterator[str]:
+    lags = {f"models.{name}.lag_ps": model["lag_ps"] for name, model in system["models"].items()}
+    lags |= {f"msm.scan_lags_ps[{i}]": lag for i, lag in enumerate(system["msm"]["scan_lags_ps"])}
+    for key, lag_ps in lags.items():
+        try:
+            frames(lag_ps=lag_ps, frame_interval_ps=system["trajectories"]["frame_interval_ps"])
+        except ValueError as error:
+            yield f"{key}: {error}"
+
+
+def longest_lag_ps(system: Mapping) -> float:
+    """The longest lag anywhere in a system's config, in ps; every trajectory must be longer."""
+    return max([model["lag_ps"] for model in system["models"].values()] + system["msm"]["scan_lags_ps"])
+
+
+def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
+    """Trajectory names and, where the user brings them, their files, in the order of the names."""
+    trajectories = system["trajectories"]
+    if "simulate" in trajectories:
+        return {f"run-{run}": "" for run in range(trajectories["simulate"]["n_runs"])}
+    patterns = trajectories["files"] if isinstance(trajectories["files"], list) else [trajectories["files"]]
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        paths = sorted(glob.glob(pattern))
+        if not paths:
+            raise ConfigError(f"{file}: trajectories.files: no file matches {pattern!r} in {Path.cwd()}")
+        for path in paths:
+            name = Path(path).name.split(".")[0]
+            if name in found and found[name] != path:
+                raise ConfigError(f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one")
+            found[name] = path
+    if not Path(trajectories["topology"]).is_file():
+        raise ConfigError(f"{file}: trajectories.topology is {trajectories['topology']!r}, but there is no such file")
+    return found

@@ -1,0 +1,85 @@
+"""How every figure looks and is saved; sizes, fonts and colors themselves are in config/figures.mplstyle."""
+
+from collections.abc import Iterable
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from geom2msm.provenance import replace_when_complete
+
+MM_PER_INCH = 25.4
+GUTTER_MM = 8.0
+DROPPED = 0
+DROPPED_COLOR = "0.6"
+# Slow processes and models are not states: they are black and gray and told apart by their markers.
+GRAYS = ("0.0", "0.45", "0.65", "0.3", "0.55")
+MARKERS = ("o", "s", "^", "D", "v")
+TIME_UNITS = (("µs", 1e6), ("ns", 1e3), ("ps", 1.0))
+
+
+def start_figure(
+    style: str, *, columns: int, height: int | float = 1.0, panels: tuple[int, int] = (1, 1), share: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """An empty figure, `columns` journal columns wide and `height` times as high as the style says, with rows and columns of axes.
+
+    The style holds for the rest of the process, because Matplotlib asks it again while saving.
+    """
+    matplotlib.style.use(["default", style])
+    width_inch, height_inch = matplotlib.rcParams["figure.figsize"]
+    width_inch = columns * width_inch + (columns - 1) * GUTTER_MM / MM_PER_INCH
+    figure = Figure(figsize=(width_inch, height * height_inch))
+    return figure, figure.subplots(*panels, squeeze=False, sharex=share, sharey=share)
+
+
+def save_figure(figure: Figure, table: pd.DataFrame, *, pdf: str, png: str, csv: str) -> None:
+    """Write the drawing and the numbers drawn; equal data give equal bytes."""
+    with replace_when_complete(pdf) as part:
+        figure.savefig(part, format="pdf", metadata={"Creator": "geom2msm", "Producer": None, "CreationDate": None})
+    with replace_when_complete(png) as part:
+        figure.savefig(part, format="png", metadata={"Software": "geom2msm"})
+    with replace_when_complete(csv) as part:
+        table.to_csv(part, index=False, float_format="%.7g")
+
+
+def state_color(state: int | np.integer) -> str:
+    """Color of a macrostate, counted from 1 as in all figures; 0 stands for frames that the model dropped."""
+    if state == DROPPED:
+        return DROPPED_COLOR
+    colors = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    if state > len(colors):
+        raise ValueError(
+            f"config/figures.mplstyle: axes.prop_cycle has {len(colors)} colors, but there is a state {state}; "
+            "add colors or lower msm.n_macrostates."
+        )
+    color = colors[state - 1]
+    return color if color.startswith("#") else f"#{color}"
+
+
+def state_legend(figure: Figure, states: Iterable[int | np.integer]) -> None:
+    """Name the states' colors above the axes."""
+    states = sorted(states, key=lambda state: (state == DROPPED, state))
+    names = ["not in the model" if state == DROPPED else f"state {state}" for state in states]
+    patches = [Patch(color=state_color(state), label=name) for state, name in zip(states, names, strict=True)]
+    figure.legend(handles=patches, loc="outside upper center", ncols=min(len(patches), 5), handlelength=1.0)
+
+
+def time_unit(times_ps: Iterable[float]) -> tuple[str, float]:
+    """The unit (and how many ps it has) in which times read best: their geometric mean is at least one."""
+    times = np.asarray(list(times_ps), dtype=float)
+    times = times[np.isfinite(times) & (times > 0)]
+    middle = np.exp(np.log(times).mean()) if len(times) else 1.0
+    return next(((name, size) for name, size in TIME_UNITS if middle >= size), TIME_UNITS[-1])
+
+
+def label_torsion_axes(ax: Axes) -> None:
+    """Axes of a Ramachandran map, in degrees."""
+    ticks = [-180, -90, 0, 90, 180]
+    ax.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
+    ax.set(xlabel="φ (°)", ylabel="ψ (°)")
+    ax.spines[:].set_visible(True)
+    ax.label_outer()

@@ -1,0 +1,47 @@
+"""Backbone torsions: the baseline features, on the same frames as the tokens."""
+
+import mdtraj
+import numpy as np
+from jaxtyping import Float32, Int
+from mdtraj.geometry.dihedral import indices_phi, indices_psi
+
+from geom2msm.trajectory import iterate_frames
+
+
+def backbone_torsions(topology: mdtraj.Topology, *, file: str) -> tuple[list[str], Int[np.ndarray, "torsion 4"]]:
+    """Names such as 'phi ALA2' and the four atoms of every backbone phi and psi, along the chain.
+
+    With several chains the name begins with the chain: 'B phi ALA2'.
+    """
+    found = []
+    for angle, quartets, own in (("phi", indices_phi(topology), 2), ("psi", indices_psi(topology), 1)):
+        for quartet in quartets:
+            residue = topology.atom(int(quartet[own])).residue
+            chain = f"{residue.chain.chain_id or residue.chain.index} " if topology.n_chains > 1 else ""
+            found.append((residue.index, angle, f"{chain}{angle} {residue.name}{residue.resSeq}", quartet))
+    if not found:
+        raise ValueError(
+            f"{file}: the topology has no backbone torsions phi or psi, which the feature 'torsions' needs; "
+            "remove the models with feature: torsions from the config of this system."
+        )
+    found.sort(key=lambda torsion: torsion[:2])
+    return [name for *_, name, _ in found], np.array([quartet for *_, quartet in found], dtype=np.int64)
+
+
+def feature_names(torsions: list[str]) -> list[str]:
+    """Names of the columns of `torsion_features`."""
+    return [f"{function} {torsion}" for torsion in torsions for function in ("cos", "sin")]
+
+
+def torsion_features(
+    path: str, topology: mdtraj.Topology, quartets: Int[np.ndarray, "torsion 4"]
+) -> Float32[np.ndarray, "frame channel"]:
+    """Cosine and sine of each torsion in turn; the trajectory is read in pieces."""
+    atoms, places = np.unique(quartets, return_inverse=True)
+    places = places.reshape(quartets.shape)
+    features = []
+    for frames in iterate_frames(path, topology, atoms):
+        piece = mdtraj.Trajectory(frames.positions_nm, topology=None)
+        angles = mdtraj.compute_dihedrals(piece, places, periodic=False)
+        features.append(np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(angles), -1))
+    return np.concatenate(features).astype(np.float32)

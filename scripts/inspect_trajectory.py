@@ -1,0 +1,59 @@
+"""Check one trajectory against its topology and write what is known about it."""
+
+import json
+
+from geom2msm.log import log_to
+from geom2msm.provenance import provenance, replace_when_complete, sha256_file
+from geom2msm.topology import atomic_numbers, load_topology, select_atoms
+from geom2msm.trajectory import check_lag, inspect_frames
+
+
+def main(
+    file: str,
+    topology: str,
+    inventory: str,
+    *,
+    system: str,
+    trajectory: str,
+    selection: str,
+    frame_interval_ps: float,
+    longest_lag_ps: float,
+) -> None:
+    """Read every frame of `file` once, refuse it if unsound, and write its inventory."""
+    molecules = load_topology(topology)
+    atoms = select_atoms(molecules, selection, file=topology)
+    atomic_numbers(molecules, atoms)
+    n_frames, checks = inspect_frames(file, molecules, atoms, frame_interval_ps=frame_interval_ps)
+    check_lag(file, n_frames=n_frames, frame_interval_ps=frame_interval_ps, longest_lag_ps=longest_lag_ps)
+    content = {
+        "system": system,
+        "trajectory": trajectory,
+        "file": file,
+        "topology": topology,
+        "selection": selection,
+        "n_frames": n_frames,
+        "n_atoms": molecules.n_atoms,
+        "n_selected_atoms": len(atoms),
+        "frame_interval_ps": frame_interval_ps,
+        "duration_ns": n_frames * frame_interval_ps / 1000,
+        "sha256": sha256_file(file),
+        "topology_sha256": sha256_file(topology),
+        "checks": checks,
+        "provenance": provenance(
+            inputs={"file": file, "topology": topology},
+            settings={"selection": selection, "frame_interval_ps": frame_interval_ps, "longest_lag_ps": longest_lag_ps},
+        ),
+    }
+    with replace_when_complete(inventory) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(
+        **snakemake.input,
+        **snakemake.output,
+        system=snakemake.wildcards.system,
+        trajectory=snakemake.wildcards.trajectory,
+        **snakemake.params.settings,
+    )

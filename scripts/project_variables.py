@@ -1,0 +1,26 @@
+"""Collective variables of one trajectory: the singular functions of the selected model, on every frame."""
+
+import numpy as np
+import torch
+
+from geom2msm.log import log_to
+from geom2msm.provenance import provenance
+from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.training import project_store
+
+
+def main(source: str, weights: str, variables: str) -> None:
+    """Apply the functions fixed at training to all frames of a token or feature store."""
+    found = project_store(source, weights)
+    known = read_attributes(source)
+    attributes = {name: known[name] for name in ("system", "trajectory", "frame_interval_ps")}
+    attributes["provenance"] = provenance(inputs={"source": source, "weights": weights}, settings={})
+    arrays = {"variables": found.astype(np.float32), "time_ps": read_array(source, "time_ps")}
+    axes = {"variables": ("frame", "dimension"), "time_ps": ("frame",)}
+    write_store(variables, attributes=attributes, arrays=arrays, axes=axes)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    torch.set_num_threads(snakemake.threads)
+    main(**snakemake.input, **snakemake.output)

@@ -1,0 +1,39 @@
+"""Test whether the Markov state model predicts what is estimated at longer lags (Chapman-Kolmogorov)."""
+
+import json
+
+import numpy as np
+
+from geom2msm.log import log_to
+from geom2msm.markov import MsmSettings, sample_posterior
+from geom2msm.markov_validation import ck_table, ck_verdict
+from geom2msm.provenance import provenance, replace_when_complete
+from geom2msm.states import read_dtrajs, read_model
+
+
+def main(variables: list[str], microstates: str, msm: str, ck_test: str, verdict: str, *, settings: dict) -> None:
+    """Propagate the model, estimate anew at multiples of its lag, and write the comparison and its verdict."""
+    chosen = MsmSettings(**settings)
+    dtrajs = read_dtrajs(variables, np.load(microstates)["centers"])
+    model, macrostates = read_model(msm)
+    table = ck_table(
+        dtrajs,
+        model,
+        sample_posterior(model, n_samples=chosen.n_posterior_samples, seed=chosen.seed),
+        macrostates,
+        lag_ps=chosen.lag_ps,
+        n_multiples=chosen.ck_multiples,
+        seed=chosen.seed,
+    )
+    inputs = {path: path for path in [*variables, microstates, msm]}
+    found = ck_verdict(table) | {"lag_ps": chosen.lag_ps, "ck_multiples": chosen.ck_multiples}
+    found["provenance"] = provenance(inputs=inputs, settings=settings)
+    with replace_when_complete(ck_test) as part:
+        table.to_csv(part, index=False)
+    with replace_when_complete(verdict) as part:
+        part.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(**snakemake.input, **snakemake.output, settings=snakemake.params.settings)

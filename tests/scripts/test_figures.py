@@ -1,0 +1,417 @@
+"""Each figure script draws what its table holds, with units, in the common colors, and always the same bytes."""
+
+import json
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pandas as pd
+import pytest
+from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.style import save_figure, start_figure, state_color
+from matplotlib.colors import to_hex
+from matplotlib.transforms import Bbox
+
+ROOT = Path(__file__).resolve().parents[2]
+STYLE = str(ROOT / "config/figures.mplstyle")
+BASINS_DEG = np.array([[-80, 150], [-75, -20], [60, 40], [-150, 160], [60, -130]])
+NAMES = ["vampnet", "tica_torsions"]
+
+
+class Results:
+    """The artefacts that figures read, of a made-up system, in a folder."""
+
+    def __init__(self, folder: Path, *, n_states: int = 3, residues: tuple[str, ...] = ("ALA2",), n_frames: int = 300):
+        self.folder, self.n_states, self.residues, self.n_frames = folder, n_states, residues, n_frames
+        folder.mkdir(parents=True, exist_ok=True)
+        self.rng = np.random.default_rng(0)
+        runs = [self.run(f"run-{number}") for number in range(2)]
+        self.features, self.states, self.variables = (list(paths) for paths in zip(*runs, strict=True))
+        self.microstates = np.arange(2 * n_states)
+        self.msm = str(folder / "msm.npz")
+        probability = np.repeat(self.probability() / 2, 2)
+        np.savez(self.msm, active_microstates=self.microstates, stationary_distribution=probability)
+        self.populations = self.table("states", self.state_rows())
+        self.rates = self.table("rates", self.rate_rows())
+        self.ck_test = self.table("ck_test", self.ck_rows())
+        self.verdict = self.json("ck_test", {"largest_deviation": 0.0321, "largest_deviation_in_errors": 1.2, "verdict": "passed"})
+        self.scans = [self.table(name, self.scan_rows(factor)) for name, factor in zip(NAMES, (1.0, 0.8), strict=True)]
+        self.histories, self.scores, self.baseline = self.members()
+        self.pretraining = self.table("encoder", self.pretraining_rows())
+
+    def probability(self) -> np.ndarray:
+        weights = 4.0 ** -np.arange(self.n_states)
+        return weights / weights.sum()
+
+    def run(self, trajectory: str) -> tuple[str, str, str]:
+        macrostates = np.repeat(self.rng.choice(self.n_states, self.n_frames // 10, p=self.probability()), 10)
+        macrostates[-5:] = -1
+        basins = BASINS_DEG[macrostates][:, None] + self.rng.normal(0, 18, (self.n_frames, len(self.residues), 2))
+        angles = np.radians(basins)
+        features = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(self.n_frames, -1)
+        names = [f"{part} {angle} {name}" for name in self.residues for angle in ("phi", "psi") for part in ("cos", "sin")]
+        variables = np.stack([np.where(macrostates == state, 1.5, -0.5) for state in range(self.n_states)], axis=1)
+        microstates = np.where(macrostates < 0, -1, 2 * macrostates + self.rng.integers(0, 2, self.n_frames))
+        described = {"system": "toy", "trajectory": trajectory, "frame_interval_ps": 1.0}
+        return (
+            self.store(f"features-{trajectory}", described | {"names": names}, features=features.astype("f4")),
+            self.store(
+                f"states-{trajectory}", described, macrostate=macrostates.astype("i4"), microstate=microstates.astype("i4")
+            ),
+            self.store(f"variables-{trajectory}", described, variables=variables.astype("f4")),
+        )
+
+    def store(self, name: str, attributes: dict, **arrays: np.ndarray) -> str:
+        path = str(self.folder / f"{name}.zarr.zip")
+        axes = {key: ("frame", "channel")[: values.ndim] for key, values in arrays.items()}
+        write_store(path, attributes=attributes, arrays=arrays, axes=axes)
+        return path
+
+    def table(self, name: str, rows: list[dict]) -> str:
+        path = str(self.folder / f"{name}.csv")
+        pd.DataFrame(rows).to_csv(path, index=False)
+        return path
+
+    def json(self, name: str, content: dict) -> str:
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    def state_rows(self) -> list[dict]:
+        rows = []
+        for state, p in enumerate(self.probability(), start=1):
+            energy = {"free_energy_kT": -np.log(p), "free_energy_kT_lower": -np.log(1.1 * p), "free_energy_kT_upper": -np.log(0.9 * p)}
+            interval = {"probability": p, "probability_lower": 0.9 * p, "probability_upper": 1.1 * p}
+            rows.append({"state": state} | interval | energy | {"n_microstates": 2, "visits": 5, "entries": 4, "exits": 4})
+        return rows
+
+    def pairs(self) -> list[tuple[int, int]]:
+        return [(i, j) for i in range(1, self.n_states + 1) for j in range(1, self.n_states + 1)]
+
+    def rate_rows(self) -> list[dict]:
+        rows = []
+        for i, j in self.pairs():
+            if i != j:
+                mfpt = 40.0 / self.probability()[j - 1]
+                times = {"mfpt_ps": mfpt, "mfpt_lower_ps": 0.8 * mfpt, "mfpt_upper_ps": 1.3 * mfpt}
+                rows.append({"from_state": i, "to_state": j} | times | {"n_transitions": 0 if {i, j} == {1, 3} else 12})
+        return rows
+
+    def ck_rows(self) -> list[dict]:
+        rows = []
+        for i, j in self.pairs():
+            for multiple in range(1, 6):
+                p = self.probability()[j - 1] + ((i == j) - self.probability()[j - 1]) * np.exp(-0.3 * multiple)
+                rows.append(
+                    {"lag_ps": 10.0 * multiple, "multiple": multiple, "from_state": i, "to_state": j}
+                    | {"predicted": p, "predicted_lower": p - 0.03, "predicted_upper": p + 0.03}
+                    | {"estimated": p + 0.02, "estimated_lower": p - 0.02, "estimated_upper": p + 0.06}
+                )
+        return rows
+
+    def scan_rows(self, factor: float) -> list[dict]:
+        rows = []
+        for lag in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0):
+            for process, slow in enumerate((220.0, 60.0), start=1):
+                time = factor * slow * lag / (lag + 1)
+                interval = {"mean_ps": 1.03 * time, "lower_ps": time / (1.1 + lag / 200), "upper_ps": time * (1.1 + lag / 200)}
+                rows.append({"lag_ps": lag, "process": process, "estimate_ps": time} | interval | {"active_fraction": 1.0})
+        return rows
+
+    def members(self) -> tuple[list[str], list[str], list[str]]:
+        histories, scores, baseline = [], [], []
+        for fold in range(2):
+            for seed in range(2):
+                name = f"fold{fold}-seed{seed}"
+                epochs = np.arange(1, 21)
+                training = 3.2 - 1.5 * np.exp(-epochs / 3) + 0.02 * seed
+                validation = training - 0.05 * (1 + fold) - 0.004 * epochs
+                rows = {"epoch": epochs, "training_score": training, "validation_score": validation}
+                histories.append(self.table(f"history-{name}", pd.DataFrame(rows).to_dict("records")))
+                known = {"fold": fold, "seed": seed, "lag_ps": 10.0, "dimensions": 3, "best_epoch": int(epochs[validation.argmax()])}
+                best = {"score_training": training.max(), "score_validation": validation.max()}
+                scores.append(self.json(f"scores-{name}", known | best))
+                tica = {"score_training": 2.6 + 0.02 * fold, "score_validation": 2.5 - 0.04 * fold}
+                baseline.append(self.json(f"tica-{name}", known | tica))
+        return histories, scores, baseline
+
+    def pretraining_rows(self) -> list[dict]:
+        return [
+            {"step": 100 * epoch, "epoch": epoch, "training_mse": 0.9**epoch, "r2_all_atom": 1 - 0.8**epoch, "r2_heavy": 1 - 0.9**epoch}
+            for epoch in range(12)
+        ]
+
+    def inputs(self, figure: str) -> dict:
+        """Inputs and parameters of a figure's main, by its argument names."""
+        maps = {"features": self.features}
+        return {
+            "ramachandran": maps | {"states": self.states},
+            "free_energy": maps | {"states": self.states, "msm": self.msm},
+            "singular_functions": maps | {"variables": self.variables},
+            "implied_timescales": {"model": self.scans[0], "baseline": self.scans[1], "names": NAMES, "lag_ps": 10.0},
+            "ck_test": {"ck_test": self.ck_test, "verdict": self.verdict},
+            "learning_curves": {"histories": self.histories, "scores": self.scores},
+            "vamp2_scores": {"model": self.scores, "baseline": self.baseline, "names": NAMES},
+            "rates_network": {"states": self.populations, "rates": self.rates},
+            "stationary_populations": {"states": self.populations},
+            "pretraining": {"history": self.pretraining},
+        }[figure]
+
+
+FIGURES = sorted(path.stem.removeprefix("figure_") for path in (ROOT / "scripts").glob("figure_*.py"))
+every_figure = pytest.mark.parametrize("figure", FIGURES)
+
+
+def script(figure: str):
+    """The module of a figure's script, loaded anew."""
+    spec = spec_from_file_location(f"figure_{figure}", ROOT / f"scripts/figure_{figure}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Drawn:
+    """A figure that was made: its files, its table and Matplotlib's figure."""
+
+    def __init__(self, figure: str, results: Results, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        module = script(figure)
+        folder.mkdir(exist_ok=True)
+        kept = []
+
+        def keep(drawn, table, **paths):
+            kept.append((drawn, table))
+            save_figure(drawn, table, **paths)
+
+        monkeypatch.setattr(module, "save_figure", keep)
+        self.pdf, self.png, self.csv = (folder / f"{figure}.{ending}" for ending in ("pdf", "png", "csv"))
+        module.main(**results.inputs(figure), style=STYLE, pdf=str(self.pdf), png=str(self.png), table=str(self.csv))
+        (self.figure, self.table), self.saved = kept[0], pd.read_csv(self.csv)
+        self.axes = [ax for ax in self.figure.axes if ax.get_label() != "<colorbar>"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Results:
+    return Results(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture
+def draw(results, tmp_path, monkeypatch):
+    def drawn(figure: str, results: Results = results, folder: str = "drawn") -> Drawn:
+        return Drawn(figure, results, tmp_path / folder, monkeypatch)
+
+    return drawn
+
+
+def test_every_figure_has_a_case_and_a_caption(results):
+    assert len(FIGURES) == 10
+    for figure in FIGURES:
+        assert results.inputs(figure)
+        assert (ROOT / f"workflow/report/{figure}.rst").stat().st_size > 200
+
+
+@every_figure
+def test_a_figure_is_a_pdf_a_png_and_a_table(figure, draw):
+    drawn = draw(figure)
+    assert drawn.pdf.read_bytes().startswith(b"%PDF")
+    assert drawn.png.read_bytes().startswith(b"\x89PNG")
+    assert len(drawn.saved) == len(drawn.table) > 0
+    assert not list(drawn.pdf.parent.glob("*.part"))
+
+
+@every_figure
+def test_equal_data_give_equal_bytes(figure, draw):
+    first, second = draw(figure), draw(figure, folder="again")
+    for name in ("pdf", "png", "csv"):
+        assert getattr(first, name).read_bytes() == getattr(second, name).read_bytes()
+
+
+@every_figure
+def test_a_figure_is_one_or_two_columns_wide_and_fits_a_page(figure, draw):
+    width_mm, height_mm = 25.4 * draw(figure).figure.get_size_inches()
+    assert min(abs(width_mm - 85), abs(width_mm - 178)) < 0.1
+    assert height_mm < 240
+
+
+WITHOUT_UNIT = {"VAMP-2 score", "epoch", "state", "to state", "from state", "stationary probability"}
+
+
+@every_figure
+def test_every_axis_says_its_unit(figure, draw):
+    drawn = draw(figure).figure
+    labels = {label for ax in drawn.axes for label in (ax.get_xlabel(), ax.get_ylabel()) if label}
+    labels |= {text for text in (drawn.get_supxlabel(), drawn.get_supylabel()) if text}
+    assert labels or figure == "rates_network"
+    bare = {label for label in labels - WITHOUT_UNIT if not re.search(r"\((°|kT|ps|ns|µs|standard deviations|validation)\)$", label)}
+    assert bare <= {"transition probability"}
+
+
+@every_figure
+def test_no_label_is_cut_off_or_lies_on_another(figure, draw):
+    drawn = draw(figure).figure
+    drawn.draw_without_rendering()
+    page, boxes = drawn.bbox, {text: text.get_window_extent() for text in labels_of(drawn)}
+    for text, box in boxes.items():
+        assert page.x0 - 1 <= box.x0 <= box.x1 <= page.x1 + 1, text
+        assert page.y0 - 1 <= box.y0 <= box.y1 <= page.y1 + 1, text
+    for one, other in combinations(boxes, 2):
+        overlap = Bbox.intersection(boxes[one], boxes[other])
+        assert overlap is None or min(overlap.width, overlap.height) < 2, (one, other)
+
+
+def labels_of(drawn) -> list:
+    """Every visible text of a figure but the numbers at its ticks."""
+    texts = [text for text in (drawn._suptitle, drawn._supxlabel, drawn._supylabel) if text]
+    for ax in drawn.axes:
+        texts += [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts, *(ax.get_legend().get_texts() if ax.get_legend() else [])]
+    for legend in drawn.legends:
+        texts += legend.get_texts()
+    return [text for text in texts if text.get_text().strip() and text.get_visible()]
+
+
+@pytest.mark.parametrize("n_states", [2, 5])
+@every_figure
+def test_two_and_five_states_are_drawn(figure, n_states, tmp_path, draw):
+    residues = ("TRP1", "ALA2", "B LEU3", "ALA4", "LEU5")
+    drawn = draw(figure, Results(tmp_path / "results", n_states=n_states, residues=residues, n_frames=100))
+    assert drawn.pdf.stat().st_size < 1_000_000
+
+
+def test_the_map_is_the_table_in_the_colors_of_the_states(draw):
+    drawn = draw("ramachandran")
+    image = drawn.axes[0].images[0].get_array()
+    for row in drawn.saved.itertuples():
+        pixel = image[round((row.psi_deg + 177) / 6), round((row.phi_deg + 177) / 6)]
+        assert to_hex(pixel).lower() == to_hex(state_color(row.state)).lower()
+        assert pixel[3] > 0.2
+    assert (image[..., 3] > 0).sum() == len(drawn.saved)
+    assert drawn.saved.frames.sum() == 600
+    assert 0 in set(drawn.saved.state)
+
+
+def test_state_colors_agree_between_figures(draw):
+    colors = {1: state_color(1), 2: state_color(2), 3: state_color(3)}
+    bars = [to_hex(bar.get_facecolor()) for bar in draw("stationary_populations").axes[0].patches]
+    nodes = [to_hex(node.get_facecolor()[0]) for node in draw("rates_network").axes[0].collections]
+    predictions = [to_hex(ax.lines[0].get_color()) for ax in draw("ck_test").axes[:3]]
+    legend = [to_hex(patch.get_facecolor()) for patch in draw("ramachandran").figure.legends[0].get_patches()[:3]]
+    expected = [color.lower() for color in colors.values()]
+    assert bars == nodes == predictions == legend == expected
+
+
+def test_processes_and_models_do_not_borrow_the_color_of_a_state(draw):
+    for figure in ("implied_timescales", "vamp2_scores", "learning_curves", "pretraining"):
+        for ax in draw(figure).axes:
+            for line in ax.lines:
+                red, green, blue = matplotlib.colors.to_rgb(line.get_color())
+                assert red == green == blue
+
+
+def test_four_residues_that_vary_most_are_drawn_in_the_order_of_the_chain(tmp_path, draw):
+    results = Results(tmp_path / "results", residues=("TRP1", "ALA2", "GLY3", "ALA4", "LEU5"))
+    for path in results.features:
+        attributes, features = read_attributes(path), read_array(path, "features")
+        features[:, 8:12] = [1, 0, 1, 0]
+        results.store(Path(path).name.removesuffix(".zarr.zip"), attributes, features=features)
+    drawn = draw("ramachandran", results)
+    assert list(drawn.saved.residue.unique()) == ["TRP1", "ALA2", "ALA4", "LEU5"]
+    assert [ax.get_title() for ax in drawn.axes] == ["TRP1", "ALA2", "ALA4", "LEU5"]
+
+
+def test_free_energy_follows_the_model_not_the_counts(draw, results):
+    bins = draw("free_energy").saved
+    assert bins.free_energy_kT.min() == 0
+    in_basin = [bins[(bins.phi_deg - phi).abs().lt(50) & (bins.psi_deg - psi).abs().lt(45)] for phi, psi in BASINS_DEG[:2]]
+    populations = [np.exp(-basin.free_energy_kT).sum() for basin in in_basin]
+    expected = results.probability()[0] / results.probability()[1]
+    assert populations[0] / populations[1] == pytest.approx(expected, rel=0.15)
+
+
+def test_mean_singular_functions_are_drawn(draw):
+    drawn = draw("singular_functions")
+    assert [ax.get_title() for ax in drawn.axes] == [f"function {n}, ALA2" for n in (2, 3, 4)]
+    image = drawn.axes[0].images[0].get_array()
+    assert np.isfinite(image).sum() == (drawn.saved.function == 2).sum()
+    assert drawn.saved["mean"].between(-0.5, 1.5).all()
+
+
+def test_timescales_are_drawn_in_the_unit_of_the_label_with_the_chosen_lag_and_the_gray_region(draw, results):
+    drawn = draw("implied_timescales")
+    model, baseline = drawn.axes
+    assert model.get_ylabel() == "implied timescale (ps)"
+    scan = pd.read_csv(results.scans[0])
+    np.testing.assert_allclose(model.lines[0].get_ydata(), scan[scan.process == 1].estimate_ps)
+    np.testing.assert_allclose(baseline.lines[0].get_ydata(), 0.8 * scan[scan.process == 1].estimate_ps)
+    chosen = [line for line in model.lines if list(line.get_xdata()) == [10, 10]]
+    assert len(chosen) == 1
+    (gray,) = model.patches
+    assert gray.get_path().contains_points([(10, 9), (100, 2)]).all()
+    assert not gray.get_path().contains_points([(10, 11), (2, 100)]).any()
+
+
+def test_the_ck_test_names_its_largest_deviation(draw):
+    drawn = draw("ck_test")
+    assert drawn.figure.get_suptitle() == "largest deviation 0.032 (1.2 standard errors)"
+    assert [ax.get_title() for ax in drawn.axes[:4]] == ["1 → 1", "1 → 2", "1 → 3", "2 → 1"]
+    pair = drawn.saved[(drawn.saved.from_state == 1) & (drawn.saved.to_state == 2)]
+    np.testing.assert_allclose(drawn.axes[1].lines[0].get_ydata(), pair.predicted)
+
+
+def test_the_kept_epoch_is_marked_on_every_learning_curve(draw, results):
+    for ax in draw("learning_curves").axes:
+        validation = [line for line in ax.lines if "validation" in line.get_label()]
+        assert len(validation) == 2
+        for line in validation:
+            assert line.get_markevery() == list(line.get_ydata() == line.get_ydata().max())
+
+
+def test_scores_have_mean_deviation_and_upper_bound(draw):
+    drawn = draw("vamp2_scores")
+    (ax,) = drawn.axes
+    validation = drawn.saved[(drawn.saved.model == "vampnet") & (drawn.saved.data == "validation")].score
+    bars = {tuple(np.round(bar.get_segments()[0][:, 1], 5)) for bar in ax.collections}
+    expected = validation.mean() - validation.std(ddof=1), validation.mean() + validation.std(ddof=1)
+    assert tuple(np.round(expected, 5)) in bars
+    bounds = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert {value for line in bounds for value in line.get_ydata()} == {4}
+
+
+def test_node_areas_are_probabilities_and_unseen_transitions_have_no_arrow(draw, results):
+    network, times = draw("rates_network").axes
+    areas = np.array([node.get_sizes()[0] for node in network.collections])
+    np.testing.assert_allclose(areas / areas.sum(), results.probability())
+    arrows = [text for text in network.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 4
+    assert len(times.texts) == 2 * 6
+    assert times.get_title().endswith("(ps)")
+
+
+def test_free_energies_are_relative_to_the_most_probable_state(draw):
+    drawn = draw("stationary_populations")
+    heights = drawn.axes[1].collections[-1].get_offsets()[:, 1]
+    np.testing.assert_allclose(heights, np.log(4) * np.arange(3), atol=1e-9)
+
+
+def test_stores_of_other_trajectories_are_refused(results, tmp_path):
+    arguments = results.inputs("ramachandran") | {"states": results.states[::-1]}
+    files = {"pdf": str(tmp_path / "a.pdf"), "png": str(tmp_path / "a.png"), "table": str(tmp_path / "a.csv")}
+    with pytest.raises(ValueError, match="trajectory 'run-1', but .* is of 'run-0'"):
+        script("ramachandran").main(**arguments, style=STYLE, **files)
+
+
+def test_a_system_without_phi_and_psi_is_a_clear_error(tmp_path):
+    results = Results(tmp_path / "results")
+    path = results.store("bare", {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}, features=np.ones((3, 2), "f4"))
+    with pytest.raises(ValueError, match=r"bare\.zarr\.zip: no residue has both phi and psi"):
+        script("ramachandran").main([path], results.states[:1], STYLE, "a.pdf", "a.png", "a.csv")
+
+
+def test_start_figure_takes_sizes_from_the_style_alone(tmp_path):
+    style = tmp_path / "other.mplstyle"
+    style.write_text("figure.figsize: 2.0, 1.0\n")
+    figure, axes = start_figure(str(style), columns=1, height=3, panels=(2, 1))
+    assert tuple(figure.get_size_inches()) == (2.0, 3.0)
+    assert axes.shape == (2, 1)

@@ -1,0 +1,104 @@
+"""From a start structure to inventory, token table and torsions, each by its rule's own main."""
+
+import json
+
+import build_token_table
+import compute_torsions
+import inspect_trajectory
+import mdtraj
+import numpy as np
+import pytest
+import simulate_trajectories
+
+from geom2msm.store import read_array, read_attributes
+from geom2msm.topology import load_topology, read_token_table
+from geom2msm.torsions import backbone_torsions, feature_names
+
+SELECTION = "not element H"
+SETTINGS = {"n_runs": 1, "run_ns": 0.001, "temperature_K": 500.0, "friction_per_ps": 10.0, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def structure(repository):
+    return str(repository / "resources/structures/alanine_dipeptide.pdb")
+
+
+@pytest.fixture(scope="module")
+def run(structure, tmp_path_factory):
+    """One simulated run of 10 frames."""
+    path = str(tmp_path_factory.mktemp("simulation") / "run-0.xtc")
+    settings = SETTINGS | {"structure": structure}
+    simulate_trajectories.main(structure, path, run=0, settings=settings, frame_interval_ps=0.1)
+    return path
+
+
+def inspected(run, structure, path, *, longest_lag_ps=0.5):
+    inspect_trajectory.main(
+        run,
+        structure,
+        str(path),
+        system="ala2",
+        trajectory="run-0",
+        selection=SELECTION,
+        frame_interval_ps=0.1,
+        longest_lag_ps=longest_lag_ps,
+    )
+    return json.loads(path.read_text())
+
+
+def test_a_simulated_run_has_an_inventory(run, structure, tmp_path):
+    inventory = inspected(run, structure, tmp_path / "run-0.json")
+    assert inventory["n_frames"] == 10
+    assert inventory["n_atoms"] == 22
+    assert inventory["n_selected_atoms"] == 10
+    assert inventory["duration_ns"] == pytest.approx(0.001)
+    assert inventory["checks"]["times"] == "agree with frame_interval_ps"
+    assert inventory["sha256"] == inventory["provenance"]["inputs"]["file"]
+
+
+def test_a_run_shorter_than_the_longest_lag_leaves_no_inventory(run, structure, tmp_path):
+    with pytest.raises(ValueError, match="longest lag in the config, 1 ps"):
+        inspected(run, structure, tmp_path / "run-0.json", longest_lag_ps=1.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_token_table_lists_caps_and_alanine(structure, tmp_path):
+    build_token_table.main(structure, str(tmp_path / "tokens.csv"), selection=SELECTION)
+    table = read_token_table(str(tmp_path / "tokens.csv"))
+    assert list(table.residue_name) == ["ACE", "ALA", "NME"]
+    assert table.n_atoms.sum() == 10
+    assert " ".join(table.atoms) == "1 4 5 6 8 10 14 15 16 18"
+
+
+def test_torsions_are_those_of_mdtraj(run, structure, tmp_path):
+    inspected(run, structure, tmp_path / "run-0.json")
+    output = str(tmp_path / "run-0.zarr.zip")
+    compute_torsions.main(run, structure, str(tmp_path / "run-0.json"), output)
+    trajectory = mdtraj.load(run, top=structure)
+    phi, psi = mdtraj.compute_phi(trajectory)[1][:, 0], mdtraj.compute_psi(trajectory)[1][:, 0]
+    attributes = read_attributes(output)
+    assert attributes["names"] == ["cos phi ALA2", "sin phi ALA2", "cos psi ALA2", "sin psi ALA2"]
+    expected = np.stack([np.cos(phi), np.sin(phi), np.cos(psi), np.sin(psi)], axis=1)
+    np.testing.assert_allclose(read_array(output, "features"), expected, atol=1e-5)
+    np.testing.assert_allclose(read_array(output, "time_ps"), 0.1 * np.arange(10))
+
+
+def test_torsions_of_several_chains_keep_their_names_apart():
+    chain = mdtraj.Topology()
+    for identifier in "AB":
+        residues = chain.add_chain(identifier)
+        for number in (1, 2):
+            residue = chain.add_residue("GLY", residues, resSeq=number)
+            for name in ("N", "CA", "C"):
+                chain.add_atom(name, mdtraj.element.get_by_symbol(name[0]), residue)
+    names, quartets = backbone_torsions(chain, file="x.pdb")
+    assert names == ["A psi GLY1", "A phi GLY2", "B psi GLY1", "B phi GLY2"]
+    np.testing.assert_array_equal(quartets, [[0, 1, 2, 3], [2, 3, 4, 5], [6, 7, 8, 9], [8, 9, 10, 11]])
+    assert len(feature_names(names)) == 8
+
+
+def test_a_system_without_backbone_torsions_is_refused(structure):
+    topology = load_topology(structure)
+    capless = topology.subset(topology.select("resname ALA"))
+    with pytest.raises(ValueError, match=r"x\.pdb: the topology has no backbone torsions"):
+        backbone_torsions(capless, file="x.pdb")

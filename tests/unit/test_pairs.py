@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from geom2msm.pairs import pair_starts, read_chunks, read_frames, read_pair_starts, select_stores
+from geom2msm.store import write_store
+
+
+def write(path, values, *, trajectory="run-0", frame_interval_ps=1.0):
+    """A feature store as the rules write it."""
+    attributes = {"system": "test", "trajectory": trajectory, "frame_interval_ps": frame_interval_ps, "provenance": {}}
+    arrays = {"features": values, "time_ps": np.arange(len(values)) * frame_interval_ps}
+    axes = {"features": ("frame", "channel"), "time_ps": ("frame",)}
+    write_store(str(path), attributes=attributes, arrays=arrays, axes=axes)
+    return str(path)
+
+
+@pytest.fixture()
+def stores(tmp_path):
+    rng = np.random.default_rng(0)
+    return [
+        write(tmp_path / f"{name}.zarr.zip", rng.random((n_frames, 2), np.float32), trajectory=name)
+        for name, n_frames in (("run-0", 7), ("run-1", 5), ("run-10", 6))
+    ]
+
+
+def test_pairs_stay_within_their_trajectory():
+    trajectory_of_frame = np.repeat([0, 1, 2], [5, 9, 4])
+    starts = pair_starts({"a": 5, "b": 9, "c": 4}, lag_frames=3)
+    np.testing.assert_array_equal(trajectory_of_frame[starts], trajectory_of_frame[starts + 3])
+
+
+def test_a_trajectory_of_n_frames_has_n_minus_lag_pairs():
+    starts = pair_starts({"a": 5, "b": 9, "c": 4}, lag_frames=3)
+    assert len(starts) == len(set(starts)) == (5 - 3) + (9 - 3) + (4 - 3)
+
+
+@pytest.mark.parametrize("n_frames", [1, 3])
+def test_a_trajectory_without_a_pair_is_named(n_frames):
+    with pytest.raises(ValueError, match=f"trajectory run-7 has {n_frames} frames and the lag is 3 frames"):
+        pair_starts({"run-1": 9, "run-7": n_frames}, lag_frames=3)
+
+
+@pytest.mark.parametrize("lag_frames", [0, -1])
+def test_a_lag_must_be_positive(lag_frames):
+    with pytest.raises(ValueError, match="at least 1"):
+        pair_starts({"a": 5}, lag_frames=lag_frames)
+
+
+def test_stores_are_selected_by_what_they_say_and_not_by_their_names(tmp_path):
+    misleading = write(tmp_path / "run-1.zarr.zip", np.zeros((3, 1)), trajectory="run-2")
+    other = write(tmp_path / "run-2.zarr.zip", np.zeros((3, 1)), trajectory="run-1")
+    assert select_stores([misleading, other], ["run-2"]) == [misleading]
+
+
+def test_a_trajectory_without_a_store_is_named(stores):
+    with pytest.raises(ValueError, match="the split names run-3, but there are stores of run-0, run-1, run-10 only"):
+        select_stores(stores, ["run-0", "run-3"])
+
+
+def test_pairs_of_stores_are_those_of_their_frames_laid_end_to_end(stores):
+    starts, lag_frames = read_pair_starts(stores, lag_ps=2.0)
+    assert lag_frames == 2
+    np.testing.assert_array_equal(starts, pair_starts({"run-0": 7, "run-1": 5, "run-10": 6}, lag_frames=2))
+    assert len(read_frames(stores, "features")) == 7 + 5 + 6
+
+
+def test_chunks_are_the_frames_in_order(stores, monkeypatch):
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 3)
+    chunks = [features for features, _ in read_chunks(stores[0], ("features", "time_ps"))]
+    assert [len(chunk) for chunk in chunks] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate(chunks), read_frames(stores[:1], "features"))
+
+
+def test_unequal_frame_intervals_are_refused(tmp_path, stores):
+    other = write(tmp_path / "other.zarr.zip", np.zeros((9, 2), np.float32), frame_interval_ps=2.0)
+    with pytest.raises(ValueError, match=r"other.zarr.zip: frame_interval_ps is 2, that of .*run-0.zarr.zip is 1"):
+        read_pair_starts([*stores, other], lag_ps=2.0)
+
+
+def test_unequal_features_are_refused(tmp_path, stores):
+    other = write(tmp_path / "other.zarr.zip", np.zeros((9, 3), np.float32))
+    with pytest.raises(ValueError, match=r"other.zarr.zip: features have the shape \(3,\) per frame"):
+        read_frames([*stores, other], "features")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path, value):
+    broken = np.zeros((4, 2), np.float32)
+    broken[2, 1] = value
+    with pytest.raises(ValueError, match=r"broken.zarr.zip: features hold values that are infinite or not a number"):
+        read_frames([write(tmp_path / "broken.zarr.zip", broken)], "features")

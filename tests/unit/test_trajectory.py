@@ -1,0 +1,259 @@
+"""Pieces add up to the whole, and every kind of bad trajectory is refused in one sentence that names the file."""
+
+import mdtraj
+import numpy as np
+import pytest
+
+from geom2msm import trajectory as module
+from geom2msm.topology import load_topology, select_atoms
+from geom2msm.trajectory import (
+    check_frame_interval,
+    check_lag,
+    covalent_bonds,
+    dcd_is_cut,
+    inspect_frames,
+    iterate_frames,
+)
+
+N_FRAMES = 23
+
+
+@pytest.fixture(scope="module")
+def structure(repository):
+    return str(repository / "resources/structures/alanine_dipeptide.pdb")
+
+
+@pytest.fixture(scope="module")
+def topology(structure):
+    return load_topology(structure)
+
+
+@pytest.fixture(scope="module")
+def heavy(topology, structure):
+    return select_atoms(topology, "not element H", file=structure)
+
+
+@pytest.fixture
+def molecule(structure):
+    """Alanine dipeptide, drifting and trembling by a few pm, 2 ps per frame, in a box of 3 nm."""
+    frames = mdtraj.load(structure).xyz + 0.002 * np.random.default_rng(0).normal(size=(N_FRAMES, 22, 3))
+    drift = 0.01 * np.arange(N_FRAMES)[:, None, None]
+    box = np.full((N_FRAMES, 3), 3.0)
+    return mdtraj.Trajectory(
+        (frames + drift).astype(np.float32),
+        load_topology(structure),
+        time=2.0 * np.arange(N_FRAMES),
+        unitcell_lengths=box,
+        unitcell_angles=0 * box + 90,
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Writes a trajectory to a temporary file and gives its name."""
+
+    def save(trajectory, name="run.xtc"):
+        trajectory.save(str(tmp_path / name))
+        return str(tmp_path / name)
+
+    return save
+
+
+@pytest.mark.parametrize("extension", ["xtc", "trr", "dcd", "pdb", "gro"])
+@pytest.mark.parametrize("first_frame", [0, 5, 22])
+def test_pieces_add_up_to_the_whole(extension, first_frame, molecule, saved, topology, heavy, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_FRAMES", 7)
+    path = saved(molecule, f"run.{extension}")
+    pieces = list(iterate_frames(path, topology, heavy, first_frame=first_frame))
+    assert pieces[0].first == first_frame
+    np.testing.assert_array_equal(np.diff([piece.first for piece in pieces]), [len(p.header_ps) for p in pieces[:-1]])
+    positions = np.concatenate([piece.positions_nm for piece in pieces])
+    np.testing.assert_allclose(positions, molecule.xyz[first_frame:, heavy], atol=2e-3)
+
+
+def test_memory_is_bounded_by_the_atoms_of_a_piece(molecule, saved, topology, heavy, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_ATOMS", 4 * topology.n_atoms)
+    sizes = [len(piece.header_ps) for piece in iterate_frames(saved(molecule), topology, heavy)]
+    assert sizes == [4, 4, 4, 4, 4, 3]
+
+
+def test_a_sound_trajectory_passes_every_check(molecule, saved, topology, heavy):
+    n_frames, checks = inspect_frames(saved(molecule), topology, heavy, frame_interval_ps=2.0)
+    assert n_frames == N_FRAMES
+    assert checks["times"] == "agree with frame_interval_ps"
+    assert checks["periodic_box"] == "yes"
+    assert (checks["bonds"], checks["gaps"]) == (9, 0)
+    assert 0.15 < checks["longest_bond_nm"] < 0.17
+
+
+def refusal(path, topology, atoms, *, frame_interval_ps=2.0):
+    with pytest.raises(ValueError, match=r".") as caught:
+        inspect_frames(path, topology, atoms, frame_interval_ps=frame_interval_ps)
+    message = str(caught.value)
+    assert message.startswith(path)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_coordinates_that_are_not_finite_are_refused(value, molecule, saved, topology, heavy):
+    molecule.xyz[17, heavy[3], 1] = value
+    assert "frame 17 has coordinates that are not finite" in refusal(saved(molecule, "run.trr"), topology, heavy)
+
+
+def test_coincident_atoms_are_refused(molecule, saved, topology, heavy):
+    molecule.xyz[4] = 0  # what XTC holds in place of NaN
+    assert "bonded atoms coincide" in refusal(saved(molecule), topology, heavy)
+
+
+def test_another_order_of_atoms_is_refused(molecule, saved, topology, heavy, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_FRAMES", 7)
+    molecule.xyz = molecule.xyz[:, ::-1]
+    assert "not in the order of the topology file" in refusal(saved(molecule), topology, heavy)
+
+
+def test_two_swapped_atoms_are_refused(molecule, saved, topology, heavy):
+    molecule.xyz[:, heavy[[0, 3]]] = molecule.xyz[:, heavy[[3, 0]]]
+    assert "not in the order of the topology file" in refusal(saved(molecule), topology, heavy)
+
+
+def test_another_number_of_atoms_is_refused(molecule, saved, topology, heavy):
+    path = saved(molecule.atom_slice(heavy))
+    assert "number of atoms is not that of the topology file, 22" in refusal(path, topology, heavy)
+    # A PDB file brings its own topology: MDTraj does not compare.
+    path = saved(molecule.atom_slice(heavy), "run.pdb")
+    assert "10 atoms per frame, but the topology file has 22" in refusal(path, topology, heavy)
+
+
+@pytest.mark.parametrize("frames", [slice(6, 8), slice(0, N_FRAMES)])
+def test_a_molecule_broken_across_the_box_is_refused(frames, molecule, saved, topology, heavy):
+    nitrogen = topology.select("resname ALA and name N")[0]
+    molecule.xyz[frames, nitrogen:, 0] += 3.0
+    message = refusal(saved(molecule), topology, heavy)
+    assert "broken across the periodic box: 1 bonds jump (such as ACE1-C-ALA2-N, up to" in message
+
+
+@pytest.mark.parametrize("frames", [slice(9, 10), slice(0, N_FRAMES)])
+def test_a_molecule_broken_across_a_tilted_box_is_refused(frames, molecule, saved, topology, heavy):
+    molecule.unitcell_vectors = np.tile(np.array([[3, 0, 0], [1, 2.8, 0], [1, 0.9, 2.6]], np.float32), (N_FRAMES, 1, 1))
+    molecule.xyz[frames, 6:] += molecule.unitcell_vectors[0].sum(axis=0)
+    assert "broken across the periodic box" in refusal(saved(molecule), topology, heavy)
+
+
+def test_a_molecule_broken_across_an_unsaved_box_is_refused(molecule, saved, topology, heavy):
+    molecule.unitcell_vectors = None
+    molecule.xyz[9, 6:] += 3.0
+    assert "broken across the periodic box" in refusal(saved(molecule), topology, heavy)
+
+
+def test_a_gap_between_residues_is_counted_and_tolerated(molecule, saved, topology, heavy):
+    molecule.unitcell_vectors = None
+    molecule.xyz[:, topology.select("resname NME")] += 0.5
+    _, checks = inspect_frames(saved(molecule), topology, heavy, frame_interval_ps=2.0)
+    assert checks["gaps"] == 1
+    assert checks["longest_bond_nm"] < 0.17
+
+
+def test_false_bonds_to_hydrogen_do_not_matter(topology):
+    atoms = np.arange(topology.n_atoms)
+    assert len(covalent_bonds(topology, atoms)) == 9
+
+
+def test_a_selection_without_bonds_passes(molecule, saved, topology):
+    atoms = topology.select("name CA")
+    assert inspect_frames(saved(molecule), topology, atoms, frame_interval_ps=2.0)[1]["bonds"] == 0
+
+
+@pytest.mark.parametrize("extension", ["xtc", "trr", "dcd"])
+def test_a_truncated_file_is_refused(extension, molecule, saved, topology, heavy, tmp_path):
+    content = (tmp_path / saved(molecule, f"run.{extension}")).read_bytes()
+    cut = tmp_path / f"cut.{extension}"
+    cut.write_bytes(content[:-150])
+    assert "truncated" in refusal(str(cut), topology, heavy)
+
+
+def test_a_dcd_file_cut_between_frames_is_whole(molecule, saved, topology, heavy, tmp_path):
+    path = tmp_path / saved(molecule, "run.dcd")
+    n_frame = 56 + 3 * (4 * 22 + 8)
+    path.write_bytes(path.read_bytes()[:-n_frame])
+    assert not dcd_is_cut(str(path))
+    assert inspect_frames(str(path), topology, heavy, frame_interval_ps=2.0)[0] == N_FRAMES - 1
+
+
+def test_a_file_without_frames_is_refused(molecule, saved, topology, heavy, tmp_path, monkeypatch):
+    (tmp_path / "empty.xtc").touch()
+    assert "there is no such file" in refusal(str(tmp_path / "absent.xtc"), topology, heavy)
+    assert "the file is empty" in refusal(str(tmp_path / "empty.xtc"), topology, heavy)
+    path = tmp_path / saved(molecule, "header.dcd")
+    path.write_bytes(path.read_bytes()[: -N_FRAMES * (56 + 3 * (4 * 22 + 8))])
+    assert "cannot read this file beyond frame 0" in refusal(str(path), topology, heavy)
+    monkeypatch.setattr(module.mdtraj, "iterload", lambda *_, **__: iter(()))
+    assert "holds no frame" in refusal(saved(molecule), topology, heavy)
+
+
+@pytest.mark.parametrize("extension", ["xtc", "dcd", "xyz", "unknown"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # MDTraj leaves some open
+def test_a_file_of_noise_is_refused(extension, topology, heavy, tmp_path):
+    path = tmp_path / f"noise.{extension}"
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    assert "MDTraj cannot read this file beyond frame 0" in refusal(str(path), topology, heavy)
+
+
+def test_times_that_contradict_the_config_are_refused(molecule, saved, topology, heavy):
+    message = refusal(saved(molecule), topology, heavy, frame_interval_ps=10.0)
+    assert "trajectories.frame_interval_ps = 10, but the times in the file are 2 ps apart" in message
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [
+        (np.arange(9) * 5.0, "agree with frame_interval_ps"),
+        (np.array([1.0e5, 6.1e6, 12.1e6, 22.1e6]), "unusable: not equidistant"),
+        (np.arange(9) * 1.0, "unusable: plain frame numbers"),
+        (np.arange(1, 10) * 1.0, "unusable: plain frame numbers"),
+        (np.array([0.0, 5.0, 5.0, 10.0]), "unusable: not equidistant"),
+        (np.zeros(9), "unusable: all equal"),
+        (np.zeros(1), "one frame"),
+    ],
+)
+def test_a_header_is_used_only_where_it_can_be(times, verdict):
+    assert check_frame_interval("run.xtc", times, frame_interval_ps=5.0) == verdict
+
+
+def test_single_precision_times_of_a_long_run_agree():
+    times = (np.arange(2_000_000, 2_001_000) * 5.2).astype(np.float32).astype(np.float64)
+    assert len(np.unique(np.diff(times))) > 1
+    assert check_frame_interval("run.xtc", times, frame_interval_ps=5.2) == "agree with frame_interval_ps"
+
+
+def test_formats_without_times_are_not_asked():
+    assert check_frame_interval("run.dcd", np.arange(9) * 1.0, frame_interval_ps=5.0) == "none in this format"
+
+
+def test_a_trajectory_must_be_longer_than_the_longest_lag():
+    check_lag("run.xtc", n_frames=11, frame_interval_ps=2.0, longest_lag_ps=20.0)
+    with pytest.raises(ValueError, match=r"run\.xtc: 10 frames .* are 20 ps, not more than the longest lag"):
+        check_lag("run.xtc", n_frames=10, frame_interval_ps=2.0, longest_lag_ps=20.0)
+
+
+REAL = [
+    ("ala2_implicit/ala2.pdb", "ala2_implicit/trajectory-0.dcd", 1.0, 9999, "none in this format"),
+    ("ala2_implicit/ala2.pdb", "ala2_implicit/mini_5ps/traj0.xtc", 5.0, 2000, "agree with frame_interval_ps"),
+    ("pentapeptide/pentapeptide.pdb", "pentapeptide/job02.xtc", 100.0, 5001, "agree with frame_interval_ps"),
+    ("gpcr_5ht1b/top.pdb", "gpcr_5ht1b/traj.xtc", 1.0, 250, "unusable: not equidistant"),
+    ("trpcage_native/trp_cage.pdb", "trpcage_native/trp_cage.xtc", 10.0, 4999, "unusable: plain frame numbers"),
+    ("adk_dims/adk.psf", "adk_dims/adk_dims.dcd", 1.0, 98, "none in this format"),
+]
+
+
+@pytest.mark.parametrize(("topology", "file", "frame_interval_ps", "n_frames", "times"), REAL)
+@pytest.mark.filterwarnings("ignore:Unlikely unit cell vectors")
+def test_real_trajectories_of_all_kinds_pass(topology, file, frame_interval_ps, n_frames, times, repository):
+    data = repository / "data"
+    if not (data / file).exists():
+        pytest.skip(f"data/{file} is not here")
+    molecules = load_topology(str(data / topology))
+    atoms = select_atoms(molecules, "not element H", file=topology)
+    counted, checks = inspect_frames(str(data / file), molecules, atoms, frame_interval_ps=frame_interval_ps)
+    assert (counted, checks["times"]) == (n_frames, times)
+    assert checks["gaps"] == 0

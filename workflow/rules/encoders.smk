@@ -1,0 +1,59 @@
+rule fetch_geometries:
+    output:
+        geometries="<results>/geometries/{geometries}{ending,\\.(hdf5|npz)}",
+    log:
+        "<logs>/fetch_geometries/{geometries}{ending}.log",
+    conda:
+        "../../envs/fetch_geometries.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="1h",
+    params:
+        settings=lookup(dpath="geometries/{geometries}", within=ENCODERS),
+        source=source_digest("fetch_geometries"),
+    script:
+        "../../scripts/fetch_geometries.py"
+
+
+rule pretrain_encoder:
+    input:
+        geometries=pretraining_geometries,
+    output:
+        weights="<results>/pretraining/{encoder}/weights.safetensors",
+        history="<results>/pretraining/{encoder}/history.csv",
+        card="<results>/pretraining/{encoder}/card.json",
+    log:
+        "<logs>/pretrain_encoder/{encoder}.log",
+    benchmark:
+        "<benchmarks>/pretrain_encoder/{encoder}.jsonl"
+    conda:
+        "../../envs/pretrain_encoder.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime="24h",
+    params:
+        architecture=lookup(dpath="encoders/{encoder}/architecture", within=ENCODERS),
+        settings=lookup(dpath="encoders/{encoder}/pretraining", within=ENCODERS),
+        source=source_digest("pretrain_encoder"),
+    script:
+        "../../scripts/pretrain_encoder.py"
+
+
+rule prepare_encoder:
+    output:
+        weights="<results>/encoders/{encoder}.safetensors",
+    log:
+        "<logs>/prepare_encoder/{encoder}.log",
+    conda:
+        "../../envs/prepare_encoder.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        settings=lookup(dpath="encoders/{encoder}", within=ENCODERS),
+        source=source_digest("prepare_encoder"),
+    script:
+        "../../scripts/prepare_encoder.py"

@@ -1,0 +1,111 @@
+rule split_trajectories:
+    input:
+        inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
+    output:
+        split="<results>/{system}/split.json",
+    log:
+        "<logs>/{system}/split_trajectories.log",
+    conda:
+        "../../envs/split_trajectories.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        n_folds=lookup(dpath="{system}/split/n_folds", within=SYSTEMS),
+        source=source_digest("split_trajectories"),
+    script:
+        "../../scripts/split_trajectories.py"
+
+
+rule train_vampnet:
+    input:
+        tokens=per_trajectory("<results>/{system}/tokens/{encoder}/{trajectory}.zarr.zip"),
+        split="<results>/{system}/split.json",
+    output:
+        weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
+        history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
+        scores="<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json",
+    log:
+        "<logs>/{system}/train_vampnet/{model}/fold{fold}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/{system}/train_vampnet/{model}/fold{fold}-seed{seed}.jsonl"
+    wildcard_constraints:
+        model=models_of_kind("vampnet"),
+    conda:
+        "../../envs/train_vampnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime="12h",
+    params:
+        settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),
+        source=source_digest("train_vampnet"),
+    script:
+        "../../scripts/train_vampnet.py"
+
+
+rule fit_tica:
+    input:
+        features=features_of_model,
+        split="<results>/{system}/split.json",
+    output:
+        weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
+        history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
+        scores="<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json",
+    log:
+        "<logs>/{system}/fit_tica/{model}/fold{fold}-seed{seed}.log",
+    wildcard_constraints:
+        model=models_of_kind("tica"),
+    conda:
+        "../../envs/fit_tica.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),
+        source=source_digest("fit_tica"),
+    script:
+        "../../scripts/fit_tica.py"
+
+
+rule select_model:
+    input:
+        scores=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json"),
+        weights=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors"),
+    output:
+        selected="<results>/{system}/models/{model}/selected.json",
+        chosen="<results>/{system}/models/{model}/weights.safetensors",
+    log:
+        "<logs>/{system}/select_model/{model}.log",
+    conda:
+        "../../envs/select_model.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="10m",
+    params:
+        source=source_digest("select_model"),
+    script:
+        "../../scripts/select_model.py"
+
+
+rule project_variables:
+    input:
+        source=projected_store,
+        weights="<results>/{system}/models/{model}/weights.safetensors",
+    output:
+        variables="<results>/{system}/variables/{model}/{trajectory}.zarr.zip",
+    log:
+        "<logs>/{system}/project_variables/{model}/{trajectory}.log",
+    conda:
+        "../../envs/project_variables.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime="1h",
+    params:
+        source=source_digest("project_variables"),
+    script:
+        "../../scripts/project_variables.py"

@@ -1,0 +1,129 @@
+rule cluster_microstates:
+    input:
+        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+    output:
+        microstates="<results>/{system}/msm/{model}/microstates.npz",
+    log:
+        "<logs>/{system}/cluster_microstates/{model}.log",
+    conda:
+        "../../envs/cluster_microstates.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        settings=lookup(dpath="{system}/msm", within=SYSTEMS),
+        source=source_digest("cluster_microstates"),
+    script:
+        "../../scripts/cluster_microstates.py"
+
+
+rule scan_lags:
+    input:
+        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+        microstates="<results>/{system}/msm/{model}/microstates.npz",
+    output:
+        timescales="<results>/{system}/msm/{model}/timescales.csv",
+    log:
+        "<logs>/{system}/scan_lags/{model}.log",
+    conda:
+        "../../envs/scan_lags.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        settings=lookup(dpath="{system}/msm", within=SYSTEMS),
+        source=source_digest("scan_lags"),
+    script:
+        "../../scripts/scan_lags.py"
+
+
+rule estimate_msm:
+    input:
+        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+        microstates="<results>/{system}/msm/{model}/microstates.npz",
+    output:
+        msm="<results>/{system}/msm/{model}/msm.npz",
+        states="<results>/{system}/msm/{model}/states.csv",
+        rates="<results>/{system}/msm/{model}/rates.csv",
+        summary="<results>/{system}/msm/{model}/summary.json",
+    log:
+        "<logs>/{system}/estimate_msm/{model}.log",
+    conda:
+        "../../envs/estimate_msm.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        settings=lookup(dpath="{system}/msm", within=SYSTEMS),
+        temperature_K=lookup(dpath="{system}/trajectories/temperature_K", within=SYSTEMS),
+        source=source_digest("estimate_msm"),
+    script:
+        "../../scripts/estimate_msm.py"
+
+
+rule test_markov:
+    input:
+        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        msm="<results>/{system}/msm/{model}/msm.npz",
+    output:
+        ck_test="<results>/{system}/msm/{model}/ck_test.csv",
+        verdict="<results>/{system}/msm/{model}/ck_test.json",
+    log:
+        "<logs>/{system}/test_markov/{model}.log",
+    conda:
+        "../../envs/test_markov.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        settings=lookup(dpath="{system}/msm", within=SYSTEMS),
+        source=source_digest("test_markov"),
+    script:
+        "../../scripts/test_markov.py"
+
+
+rule assign_states:
+    input:
+        variables="<results>/{system}/variables/{model}/{trajectory}.zarr.zip",
+        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        msm="<results>/{system}/msm/{model}/msm.npz",
+    output:
+        assignment="<results>/{system}/states/{model}/{trajectory}.zarr.zip",
+    log:
+        "<logs>/{system}/assign_states/{model}/{trajectory}.log",
+    conda:
+        "../../envs/assign_states.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        source=source_digest("assign_states"),
+    script:
+        "../../scripts/assign_states.py"
+
+
+rule extract_structures:
+    input:
+        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
+        table="<results>/{system}/msm/{model}/states.csv",
+    output:
+        structure="<results>/{system}/msm/{model}/structures/state-{state}.pdb",
+    log:
+        "<logs>/{system}/extract_structures/{model}/state-{state}.log",
+    conda:
+        "../../envs/extract_structures.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        source=source_digest("extract_structures"),
+    script:
+        "../../scripts/extract_structures.py"

@@ -1,0 +1,84 @@
+rule simulate_trajectories:
+    input:
+        structure=lookup(dpath="{system}/trajectories/simulate/structure", within=SYSTEMS),
+    output:
+        trajectory="<results>/{system}/simulation/{trajectory}.xtc",
+    log:
+        "<logs>/{system}/simulate_trajectories/{trajectory}.log",
+    benchmark:
+        "<benchmarks>/{system}/simulate_trajectories/{trajectory}.jsonl"
+    conda:
+        "../../envs/simulate_trajectories.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="4h",
+    params:
+        settings=simulation_settings,
+        run=run_number,
+        frame_interval_ps=lookup(dpath="{system}/trajectories/frame_interval_ps", within=SYSTEMS),
+        source=source_digest("simulate_trajectories"),
+    script:
+        "../../scripts/simulate_trajectories.py"
+
+
+rule inspect_trajectory:
+    input:
+        file=trajectory_file,
+        topology=topology_file,
+    output:
+        inventory="<results>/{system}/trajectories/{trajectory}.json",
+    log:
+        "<logs>/{system}/inspect_trajectory/{trajectory}.log",
+    conda:
+        "../../envs/inspect_trajectory.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        settings=inspection_settings,
+        source=source_digest("inspect_trajectory"),
+    script:
+        "../../scripts/inspect_trajectory.py"
+
+
+rule build_token_table:
+    input:
+        topology=topology_file,
+    output:
+        tokens="<results>/{system}/tokens.csv",
+    log:
+        "<logs>/{system}/build_token_table.log",
+    conda:
+        "../../envs/build_token_table.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        selection=lookup(dpath="{system}/trajectories/selection", within=SYSTEMS),
+        source=source_digest("build_token_table"),
+    script:
+        "../../scripts/build_token_table.py"
+
+
+rule compute_torsions:
+    input:
+        file=trajectory_file,
+        topology=topology_file,
+        inventory="<results>/{system}/trajectories/{trajectory}.json",
+    output:
+        features="<results>/{system}/features/torsions/{trajectory}.zarr.zip",
+    log:
+        "<logs>/{system}/compute_torsions/{trajectory}.log",
+    conda:
+        "../../envs/compute_torsions.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        source=source_digest("compute_torsions"),
+    script:
+        "../../scripts/compute_torsions.py"
