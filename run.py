@@ -71,9 +71,11 @@ def main(arguments: list[str]) -> int:
 
 
 def require_platform() -> None:
-    """Stop with one sentence where virtual environments or file locks are missing."""
+    """Stop with one sentence where environments cannot be made."""
     if sys.platform == "win32":
         sys.exit("geom2msm runs on Linux and macOS; on Windows run it inside WSL.")
+    if " " in str(ROOT):
+        sys.exit(f"{ROOT}: conda environments do not work below a path with a space, move this folder.")
     if importlib.util.find_spec("ensurepip") is None:
         sys.exit(
             "This Python cannot make virtual environments (ensurepip is missing): "

@@ -72,7 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     trajectories = yaml.safe_load(Path(arguments.config).read_text())["trajectories"]
-    configured = SimulationSettings(**trajectories["simulate"])
+    configured = SimulationSettings(**trajectories["simulate"], temperature_K=trajectories["temperature_K"])
     settings = replace(configured, n_runs=configured.n_runs * arguments.times, seed=configured.seed + SEED_OFFSET)
     interval_ps = trajectories["frame_interval_ps"]
     print(asdict(settings), f"frame_interval_ps = {interval_ps:g}", flush=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from geom2msm.encoder.embedding import TokenMap, check_elements, chunked, embed, frames_per_chunk
 from geom2msm.encoder.weights import load_encoder
 from geom2msm.log import log_to, progress
@@ -27,7 +26,11 @@ def main(
     trajectory: str, topology: str, inventory: str, table: str, weights: str, tokens: str, *, neighbor_rule: str
 ) -> None:
     """Embed chunk by chunk into a store; a killed run continues after its last whole chunk."""
-    known, residues, molecules = json.loads(Path(inventory).read_text()), read_token_table(table), load_topology(topology)
+    known, residues, molecules = (
+        json.loads(Path(inventory).read_text()),
+        read_token_table(table),
+        load_topology(topology),
+    )
     encoder, card = load_encoder(weights)
     atoms = np.sort(np.concatenate(token_atoms(residues)))
     mapped = token_map(molecules, residues, atoms)
@@ -50,7 +53,9 @@ def main(
     store = PartialStore(tokens, n_frames=known["n_frames"], chunk_frames=size, layout=layout, attributes=attributes)
     frames = iterate_frames(trajectory, molecules, atoms, first_frame=store.frames_done)
     n_chunks = -(-(known["n_frames"] - store.frames_done) // size)
-    for chunk in progress(chunked((piece.positions_nm for piece in frames), size), total=n_chunks, description="chunks"):
+    for chunk in progress(
+        chunked((piece.positions_nm for piece in frames), size), total=n_chunks, description="chunks"
+    ):
         first = store.frames_done
         embedded = embed(encoder, chunk, mapped, neighbor_rule=neighbor_rule)
         time_ps = (first + np.arange(len(chunk))) * known["frame_interval_ps"]

@@ -54,8 +54,9 @@ def plot_passage_times(ax: Axes, rates: pd.DataFrame, *, unit: str) -> None:
     ticks = np.arange(1, rates[["from_state", "to_state"]].to_numpy().max() + 1)
     for rate in rates.itertuples():
         interval = f"{in_words(rate.mfpt_lower)}–{in_words(rate.mfpt_upper)}"
-        ax.text(rate.to_state, rate.from_state - 0.1, in_words(rate.mfpt), ha="center", va="center")
-        ax.text(rate.to_state, rate.from_state + 0.2, interval, ha="center", va="center", fontsize="small", color="0.4")
+        look = {"xy": (rate.to_state, rate.from_state), "textcoords": "offset points", "ha": "center", "va": "center"}
+        ax.annotate(in_words(rate.mfpt), xytext=(0, 4), **look)
+        ax.annotate(interval, xytext=(0, -5), fontsize="small", color="0.4", **look)
     for state in ticks:
         ax.fill_between([state - 0.5, state + 0.5], state - 0.5, state + 0.5, color="0.93", linewidth=0)
     ax.set(xlim=(0.5, len(ticks) + 0.5), ylim=(len(ticks) + 0.5, 0.5), xticks=ticks, yticks=ticks)

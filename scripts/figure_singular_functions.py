@@ -33,7 +33,7 @@ def main(features: list[str], variables: list[str], style: str, pdf: str, png: s
         for index in range(values.shape[1])
     ]
     panels = (len(torsions), values.shape[1])
-    figure, axes = start_figure(style, columns=2, height=0.85 * len(torsions), panels=panels, share=True)
+    figure, axes = start_figure(style, columns=2, height=0.15 + 0.7 * len(torsions), panels=panels, share=True)
     for ax, bins in zip(axes.flat, maps, strict=True):
         plot_singular_functions(ax, bins)
     label = "singular function\n(standard deviations)"

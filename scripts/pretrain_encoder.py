@@ -15,12 +15,16 @@ from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete
 
 
-def main(geometries: list[str], weights: str, history: str, card: str, *, encoder: str, architecture: dict, settings: dict) -> None:
+def main(
+    geometries: list[str], weights: str, history: str, card: str, *, encoder: str, architecture: dict, settings: dict
+) -> None:
     """Train on the given collections and write the weights, their learning curve and what they were made from."""
     config = PretrainingConfig(**settings)
     torch.manual_seed(config.seed)
     molecules = [molecule for path in geometries for molecule in read_molecules(path)]
-    training, validation = hold_out(molecules, fraction=config.validation_fraction, rng=np.random.default_rng(config.seed))
+    training, validation = hold_out(
+        molecules, fraction=config.validation_fraction, rng=np.random.default_rng(config.seed)
+    )
     elements = tuple(sorted({int(z) for molecule in training for z in molecule.atomic_numbers}))
     identity = EncoderCard(encoder, "visnet", elements, ViSNetConfig(**architecture))
     rows = []

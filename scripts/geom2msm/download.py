@@ -34,7 +34,9 @@ def obtain(*, path: str, url: str | None, sha256: str, output: str, config_key: 
 def _download(url: str, part: Path, *, instead_of: str) -> None:
     logging.info("%s does not exist; fetching %s", instead_of, url)
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, part.open("wb") as file:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, part.open("wb") as file:
             shutil.copyfileobj(response, file)
     except OSError as error:
-        raise ValueError(f"{url}: cannot be fetched ({error}); fetch it elsewhere and save it as {instead_of}") from error
+        raise ValueError(
+            f"{url}: cannot be fetched ({error}); fetch it elsewhere and save it as {instead_of}"
+        ) from error

@@ -18,11 +18,15 @@ def log_to(path: str) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     stream = open(path, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     sys.stdout = sys.stderr = stream
-    logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
+    logging.basicConfig(
+        stream=stream, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
 
 
 def progress(items: Iterable[Item], *, total: int, description: str) -> Iterator[Item]:
     """Pass items on and draw a progress bar in the log, at most every two seconds."""
     from tqdm import tqdm
 
-    yield from tqdm(items, total=total, desc=description, mininterval=2.0, ascii=True, file=sys.stderr, dynamic_ncols=False)
+    yield from tqdm(
+        items, total=total, desc=description, mininterval=2.0, ascii=True, file=sys.stderr, dynamic_ncols=False
+    )

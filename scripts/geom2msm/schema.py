@@ -55,7 +55,9 @@ def read_schema(name: str) -> dict:
 def validated(document: dict, schema: dict, *, file: str, key: str = "") -> dict:
     """The document with defaults filled in; the first mistake, nearest to the root, is raised as ConfigError."""
     filled = _with_defaults(document, schema)
-    errors = sorted(Draft202012Validator(schema).iter_errors(filled), key=lambda error: (len(error.absolute_path), str(error.path)))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(filled), key=lambda error: (len(error.absolute_path), str(error.path))
+    )
     if errors:
         raise ConfigError(f"{file}: {_sentence(errors[0], prefix=key)}")
     return filled
@@ -120,7 +122,9 @@ def load_encoders(file: str) -> dict:
         for collection in encoder.get("pretraining", {}).get("geometries", []):
             if collection not in encoders["geometries"]:
                 known = ", ".join(encoders["geometries"])
-                raise ConfigError(f"{file}: encoders.{name}.pretraining.geometries names {collection!r}; known are {known}")
+                raise ConfigError(
+                    f"{file}: encoders.{name}.pretraining.geometries names {collection!r}; known are {known}"
+                )
     return encoders
 
 
@@ -128,7 +132,9 @@ def load_system(file: str, *, encoders: Mapping) -> dict:
     """One system, validated against the schemas and against what schemas cannot say."""
     system = validated(read_yaml(file), read_schema("system"), file=file)
     for name, model in system["models"].items():
-        system["models"][name] = validated(model, read_schema(f"model_{model['kind']}"), file=file, key=f"models.{name}")
+        system["models"][name] = validated(
+            model, read_schema(f"model_{model['kind']}"), file=file, key=f"models.{name}"
+        )
     for problem in _problems(system, encoders):
         raise ConfigError(f"{file}: {problem}")
     return system
@@ -178,7 +184,9 @@ def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
         for path in paths:
             name = Path(path).name.split(".")[0]
             if name in found and found[name] != path:
-                raise ConfigError(f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one")
+                raise ConfigError(
+                    f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one"
+                )
             found[name] = path
     if not Path(trajectories["topology"]).is_file():
         raise ConfigError(f"{file}: trajectories.topology is {trajectories['topology']!r}, but there is no such file")

@@ -33,13 +33,17 @@ class ArrayLayout:
 class PartialStore:
     """A store in the making, in the folder `<output>.part`, that remembers how many frames are done."""
 
-    def __init__(self, output: str, *, n_frames: int, chunk_frames: int, layout: Mapping[str, ArrayLayout], attributes: Mapping) -> None:
+    def __init__(
+        self, output: str, *, n_frames: int, chunk_frames: int, layout: Mapping[str, ArrayLayout], attributes: Mapping
+    ) -> None:
         """Open the unfinished store if it has the same attributes and layout, else start afresh."""
         self.output = Path(output)
         self.folder = Path(f"{output}.part")
         self.n_frames, self.chunk_frames = n_frames, chunk_frames
-        described = {name: [list(array.axes), list(array.frame_shape), array.dtype] for name, array in layout.items()}
-        self._plan = json.loads(json.dumps({"attributes": dict(attributes), "n_frames": n_frames, "chunk_frames": chunk_frames, "layout": described}))
+        described = {name: [array.axes, array.frame_shape, array.dtype] for name, array in layout.items()}
+        plan = {"attributes": attributes, "n_frames": n_frames, "chunk_frames": chunk_frames, "layout": described}
+        # As JSON gives it back, so that it compares equal to the one in the folder.
+        self._plan = json.loads(json.dumps(plan))
         if self._stored_plan() != self._plan:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._create(layout, attributes)
@@ -74,7 +78,9 @@ class PartialStore:
         stop = min(start + self.chunk_frames, self.n_frames)
         for name, values in arrays.items():
             if len(values) != stop - start:
-                raise ValueError(f"{self.output}: frames {start} to {stop} of {name!r} expected, {len(values)} frames given")
+                raise ValueError(
+                    f"{self.output}: frames {start} to {stop} of {name!r} expected, {len(values)} frames given"
+                )
             self._group[name][start:stop] = values
         _write_atomically(self.folder / "done", str(stop))
 
@@ -102,7 +108,9 @@ def _pack(folder: Path, packed: Path) -> None:
                 shutil.copyfileobj(source, target, 1 << 20)
 
 
-def write_store(path: str, *, attributes: Mapping, arrays: Mapping[str, np.ndarray], axes: Mapping[str, tuple[str, ...]]) -> None:
+def write_store(
+    path: str, *, attributes: Mapping, arrays: Mapping[str, np.ndarray], axes: Mapping[str, tuple[str, ...]]
+) -> None:
     """Write whole arrays [frame …] at once, as one chunk each."""
     n_frames = len(next(iter(arrays.values())))
     # Nothing tells whether an earlier, unfinished attempt held the same numbers.
@@ -117,7 +125,9 @@ def _open(path: str) -> zarr.Group:
     try:
         return zarr.open_group(ZipStore(path, mode="r"), mode="r")
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: no complete .zarr.zip store ({error}); delete the file, the workflow makes it anew") from error
+        raise ValueError(
+            f"{path}: no complete .zarr.zip store ({error}); delete the file, the workflow makes it anew"
+        ) from error
 
 
 def read_array(path: str, name: str) -> np.ndarray:

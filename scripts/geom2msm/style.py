@@ -14,6 +14,7 @@ from geom2msm.provenance import replace_when_complete
 
 MM_PER_INCH = 25.4
 GUTTER_MM = 8.0
+LEGEND_ENTRY_INCH = 0.8
 DROPPED = 0
 DROPPED_COLOR = "0.6"
 # Slow processes and models are not states: they are black and gray and told apart by their markers.
@@ -65,7 +66,8 @@ def state_legend(figure: Figure, states: Iterable[int | np.integer]) -> None:
     states = sorted(states, key=lambda state: (state == DROPPED, state))
     names = ["not in the model" if state == DROPPED else f"state {state}" for state in states]
     patches = [Patch(color=state_color(state), label=name) for state, name in zip(states, names, strict=True)]
-    figure.legend(handles=patches, loc="outside upper center", ncols=min(len(patches), 5), handlelength=1.0)
+    fitting = int(figure.get_figwidth() / LEGEND_ENTRY_INCH)
+    figure.legend(handles=patches, loc="outside upper center", ncols=min(len(patches), fitting), handlelength=1.0)
 
 
 def time_unit(times_ps: Iterable[float]) -> tuple[str, float]:

@@ -27,6 +27,7 @@ from geom2msm.vamp import (
 
 CHUNK_FRAMES = 4096
 LARGEST_GRADIENT = 10.0
+MIXERS = {"sum": SumMixer}
 logger = logging.getLogger(__name__)
 
 
@@ -79,12 +80,18 @@ class EpochScores:
         )
 
 
+def build_lobe(config: VampnetConfig, *, channels: int) -> SumMixer:
+    """The network that the settings describe, for tokens of so many channels."""
+    if config.mixer not in MIXERS:
+        raise ValueError(f"mixer: {config.mixer} is unknown; choose one of {', '.join(MIXERS)}.")
+    return MIXERS[config.mixer](SumMixerConfig(channels, config.hidden_channels, config.dimensions))
+
+
 def new_lobe(training: TokenPairs, *, config: VampnetConfig, seed: int) -> SumMixer:
     """A lobe with random weights that standardizes tokens as these training frames ask for."""
-    channels = training.scalars.shape[-1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        lobe = SumMixer(SumMixerConfig(channels, config.hidden_channels, config.dimensions))
+        lobe = build_lobe(config, channels=training.scalars.shape[-1])
     lobe.standardize(training.scalars, training.vectors)
     return lobe
 
@@ -189,8 +196,7 @@ class Vampnet:
     def from_tensors(cls, tensors: dict[str, Tensor], *, config: VampnetConfig) -> "Vampnet":
         """The inverse of `tensors`."""
         weights = {name.removeprefix("lobe."): tensor for name, tensor in tensors.items() if name.startswith("lobe.")}
-        channels = len(weights["scalar_mean"])
-        lobe = SumMixer(SumMixerConfig(channels, config.hidden_channels, config.dimensions))
+        lobe = build_lobe(config, channels=len(weights["scalar_mean"]))
         lobe.load_state_dict(weights)
         return cls(lobe, SingularFunctions.from_tensors(tensors))
 

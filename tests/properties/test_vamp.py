@@ -1,7 +1,8 @@
 import torch
-from geom2msm.vamp import Covariances, SingularFunctions, vamp2_score
 from hypothesis import given
 from hypothesis import strategies as st
+
+from geom2msm.vamp import Covariances, SingularFunctions, vamp2_score
 
 seeds = st.integers(0, 2**31)
 channels = st.integers(1, 6)
@@ -65,7 +66,8 @@ def test_fewer_features_never_score_more(seed, n_channels):
 def test_merged_covariances_are_those_of_the_union(seed, n_channels, cuts):
     x_t, x_lag = correlated_pairs(seed, n_channels)
     parts = [
-        Covariances.of_pairs(a, b) for a, b in zip(x_t.tensor_split(sorted(cuts)), x_lag.tensor_split(sorted(cuts)))
+        Covariances.of_pairs(a, b)
+        for a, b in zip(x_t.tensor_split(sorted(cuts)), x_lag.tensor_split(sorted(cuts)), strict=True)
     ]
     merged = parts[0]
     for part in parts[1:]:

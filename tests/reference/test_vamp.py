@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from deeptime.covariance import Covariance
+from deeptime.decomposition import TICA, VAMP
+from deeptime.decomposition.deep import vamp_score
+
 from geom2msm.tica import TicaConfig, fit_tica
 from geom2msm.vamp import Covariances, PairedValues, SingularFunctions, vamp2_score, vamp2_score_batch_mean
 from tests.systems import simulate_chain, three_state_chain
-
-deeptime = pytest.importorskip("deeptime", reason="deeptime is missing: use 'python3 run.py test'")
-from deeptime.covariance import Covariance
-from deeptime.decomposition import TICA, VAMP
 
 LAG = 10
 
@@ -38,8 +38,6 @@ def test_vamp2_of_the_same_pairs(features, pairs):
 
 
 def test_vamp2_of_the_torch_implementation(features):
-    from deeptime.decomposition.deep import vamp_score
-
     x_t, x_lag = torch.from_numpy(features[:-LAG]), torch.from_numpy(features[LAG:])
     expected = vamp_score(x_t, x_lag, method="VAMP2", epsilon=1e-10, mode="trunc")
     torch.testing.assert_close(
@@ -48,8 +46,6 @@ def test_vamp2_of_the_torch_implementation(features):
 
 
 def test_gradient_of_vamp2(features):
-    from deeptime.decomposition.deep import vamp_score
-
     x_t, x_lag = (torch.from_numpy(x[:500].copy()).requires_grad_() for x in (features[:-LAG], features[LAG:]))
     (expected,) = torch.autograd.grad(vamp_score(x_t, x_lag, method="VAMP2", epsilon=1e-12, mode="trunc"), x_t)
     (actual,) = torch.autograd.grad(vamp2_score(Covariances.of_pairs(x_t, x_lag), epsilon=1e-14), x_t)

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.mixers import SumMixer, SumMixerConfig
 
 CONFIG = SumMixerConfig(channels=4, hidden_channels=8, dimensions=3)
 
 
-@pytest.fixture()
+@pytest.fixture
 def tokens():
     """Scalars and vectors of 50 frames of 5 tokens, with unequal means and sizes of the channels."""
     generator = torch.Generator().manual_seed(0)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from geom2msm.pairs import pair_starts, read_chunks, read_frames, read_pair_starts, select_stores
 from geom2msm.store import write_store
 
@@ -13,7 +14,7 @@ def write(path, values, *, trajectory="run-0", frame_interval_ps=1.0):
     return str(path)
 
 
-@pytest.fixture()
+@pytest.fixture
 def stores(tmp_path):
     rng = np.random.default_rng(0)
     return [

@@ -3,11 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.training import (
     EpochScores,
     TokenPairs,
-    VampnetConfig,
     Vampnet,
+    VampnetConfig,
     evaluate,
     fit_vampnet,
     new_lobe,
@@ -16,7 +17,7 @@ from geom2msm.training import (
     write_history,
     write_scores,
 )
-from geom2msm.vamp import vamp2_score
+from geom2msm.vamp import PairedValues, vamp2_score
 from tests.systems import exact_vamp2, implied_timescales, simulate_chain, three_state_chain
 
 CONFIG = VampnetConfig(
@@ -27,19 +28,23 @@ CONFIG = VampnetConfig(
     hidden_channels=16,
     learning_rate=3e-3,
     batch_pairs=500,
-    max_epochs=12,
+    max_epochs=6,
     patience=6,
     epsilon=1e-6,
 )
 LAG = 2
-# Five steps of the slow chain make one frame, so that 10,000 frames hold 230 relaxations of its slowest process.
+# Five steps of the slow chain make one frame, so that 8000 frames hold 190 relaxations of its slowest process.
 CHAIN = np.linalg.matrix_power(three_state_chain(), 5)
 
 
-def hidden_chain(*, seed: int, n_frames: int = 10_000, shuffled: bool = False) -> TokenPairs:
+def hidden_states(*, seed: int, n_frames: int) -> np.ndarray:
+    return simulate_chain(CHAIN, n_frames, np.random.default_rng(seed))
+
+
+def hidden_chain(*, seed: int, n_frames: int = 8000, shuffled: bool = False) -> TokenPairs:
     """Tokens of a molecule with three shapes: noise around three means, and vectors that turn at random."""
-    rng = np.random.default_rng(seed)
-    states = simulate_chain(CHAIN, n_frames, rng)
+    rng = np.random.default_rng(seed + 100)
+    states = hidden_states(seed=seed, n_frames=n_frames)
     if shuffled:
         rng.shuffle(states)
     shapes = np.random.default_rng(99)
@@ -69,8 +74,16 @@ def fitted(training, validation):
 def test_a_vampnet_reaches_the_exact_score_of_a_hidden_chain(fitted):
     _, _, scores = fitted
     exact = exact_vamp2(CHAIN, lag_frames=LAG, dimensions=2)
-    # About two standard errors of 10,000 frames.
-    assert scores["score_validation"] == pytest.approx(exact, abs=0.06)
+    # Twice the scatter over independent chains of this length.
+    assert scores["score_validation"] == pytest.approx(exact, abs=0.08)
+
+
+def test_a_vampnet_scores_as_well_as_the_hidden_states_themselves(fitted, validation):
+    _, _, scores = fitted
+    states = torch.from_numpy(hidden_states(seed=2, n_frames=len(validation.scalars)))
+    known = PairedValues(torch.nn.functional.one_hot(states)[:, :2].double(), validation.starts, LAG)
+    best = float(vamp2_score(known.covariances(), epsilon=CONFIG.epsilon))
+    assert best - 0.02 < scores["score_validation"] < best + 0.005
 
 
 def test_a_vampnet_finds_the_timescales_of_a_hidden_chain(fitted):
@@ -87,11 +100,12 @@ def test_shuffled_time_scores_one_and_the_bias():
     assert scores["score_validation_batch_mean"] == pytest.approx(1 + 2**2 / 500, abs=0.01)
 
 
-def test_the_weights_of_the_best_epoch_are_restored(training, validation):
-    # Steps so large that the last epoch is not the best.
-    config = dataclasses.replace(CONFIG, learning_rate=0.1, max_epochs=6)
-    lobe = new_lobe(training, config=config, seed=0)
-    history = train(lobe, training, validation, config=config, seed=0)
+def test_the_weights_of_the_best_epoch_are_restored(validation):
+    # So few frames that the network soon learns them by heart and gets worse on others.
+    few = hidden_chain(seed=3, n_frames=300)
+    config = dataclasses.replace(CONFIG, learning_rate=0.03, batch_pairs=100, max_epochs=12, patience=12)
+    lobe = new_lobe(few, config=config, seed=0)
+    history = train(lobe, few, validation, config=config, seed=0)
     scores = [row.validation_score for row in history]
     assert scores[-1] < max(scores) - 1e-3, "this run does not tell the best epoch from the last"
     now = float(vamp2_score(paired_outputs(lobe, validation).covariances(), epsilon=config.epsilon))
@@ -99,7 +113,7 @@ def test_the_weights_of_the_best_epoch_are_restored(training, validation):
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(training, validation):
-    config = dataclasses.replace(CONFIG, max_epochs=2)
+    config = dataclasses.replace(CONFIG, max_epochs=1)
     runs = [fit_vampnet(training, validation, config=config, seed=seed) for seed in (3, 3, 4)]
     weights = [model.tensors() for model, _, _ in runs]
     assert runs[0][1] == runs[1][1]
@@ -151,6 +165,11 @@ def test_outputs_that_are_not_numbers_stop_the_training(training, validation):
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(ValueError, match=r"in epoch 1; lower learning_rate \(now 1e\+30\)"):
         fit_vampnet(training, validation, config=config, seed=0)
+
+
+def test_an_unknown_mixer_is_refused(training):
+    with pytest.raises(ValueError, match="mixer: blender is unknown; choose one of sum"):
+        new_lobe(training, config=dataclasses.replace(CONFIG, mixer="blender"), seed=0)
 
 
 def test_batches_too_small_for_the_score_are_reported(training, validation, caplog):

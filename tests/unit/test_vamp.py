@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.vamp import (
     Covariances,
     PairedValues,

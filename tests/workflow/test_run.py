@@ -55,6 +55,12 @@ def test_missing_ensurepip_names_the_debian_package(run, monkeypatch):
         run.require_platform()
 
 
+def test_a_path_with_a_space_is_refused(run, monkeypatch):
+    monkeypatch.setattr(run, "ROOT", Path("/home/my code/geom2msm"))
+    with pytest.raises(SystemExit, match="path with a space"):
+        run.require_platform()
+
+
 def test_only_the_standard_library_is_imported(run):
     third_party = {name for name in vars(run) if name in sys.modules} - set(sys.stdlib_module_names)
     assert not third_party

@@ -14,7 +14,9 @@ def read_geom2vec(path: str) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path}: not a readable PyTorch state dict ({type(error).__name__}); get the file again") from error
+        raise ValueError(
+            f"{path}: not a readable PyTorch state dict ({type(error).__name__}); get the file again"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path}: not a state dict of tensors")
     renamed = {}

@@ -52,7 +52,9 @@ def frames_per_chunk(n_tokens: int, n_channels: int, n_atoms: int) -> int:
     return max(1, CHUNK_BYTES // (n_tokens * n_channels * 4 * 2) // batch) * batch
 
 
-def check_elements(atomic_numbers: Int[np.ndarray, " atom"], known: tuple[int, ...], names: list[str], *, encoder: str) -> None:
+def check_elements(
+    atomic_numbers: Int[np.ndarray, " atom"], known: tuple[int, ...], names: list[str], *, encoder: str
+) -> None:
     """Refuse elements that the encoder never saw: their embedding would be a random vector."""
     unseen = [name for name, number in zip(names, atomic_numbers, strict=True) if number not in known]
     if unseen:
@@ -75,7 +77,9 @@ def embed(
     scalars, vectors = (torch.cat(arrays) for arrays in zip(*parts, strict=True))
     largest = max(float(scalars.abs().max()), float(vectors.abs().max()))
     if not largest < LARGEST_FLOAT16:
-        raise ValueError(f"a token has the value {largest:g}, which half precision cannot hold; check the coordinates' unit")
+        raise ValueError(
+            f"a token has the value {largest:g}, which half precision cannot hold; check the coordinates' unit"
+        )
     return Tokens(scalars.half().numpy(), vectors.half().numpy(), token_positions(positions_nm, token_map))
 
 

@@ -10,15 +10,11 @@ from jaxtyping import Float, Int
 
 NM_PER_ANGSTROM = 0.1
 MAPPED_ATOM = re.compile(r"\[\d*([A-Z][a-z]?|[a-z][a-z]?)[^\]:]*:(\d+)\]")
+# The elements of the collections that are read here.
 ATOMIC_NUMBERS = {
-    symbol: number
-    for number, symbol in enumerate(
-        "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
-        "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I".split(),
-        start=1,
-    )
-}
-SYMBOLS = {number: symbol for symbol, number in ATOMIC_NUMBERS.items()}
+    "H": 1, "Li": 3, "B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Na": 11, "Mg": 12, "Si": 14, "P": 15, "S": 16, "Cl": 17,
+    "K": 19, "Ca": 20, "Br": 35, "I": 53,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,13 +36,19 @@ def read_molecules(path: str) -> list[Molecule]:
     """Read a collection: SPICE HDF5 or a peptide grid `.npz` (names, n_atoms, n_confs, z, pos in angstrom)."""
     reader = {".hdf5": _read_spice, ".npz": _read_peptide_grid}.get(Path(path).suffix)
     if reader is None:
-        raise ValueError(f"{path}: geometries are read from .hdf5 (SPICE layout) or .npz (peptide grid), not {Path(path).suffix!r}")
+        raise ValueError(
+            f"{path}: geometries are read from .hdf5 (SPICE layout) or .npz (peptide grid), not {Path(path).suffix!r}"
+        )
     return reader(path)
 
 
 def elements_of_mapped_smiles(smiles: str) -> Int[np.ndarray, " atom"]:
     """Atomic numbers in the order of the SMILES' atom map, whose number k is row k - 1."""
-    numbers = {int(index): ATOMIC_NUMBERS[symbol.capitalize()] for symbol, index in MAPPED_ATOM.findall(smiles)}
+    atoms = MAPPED_ATOM.findall(smiles)
+    unknown = {symbol.capitalize() for symbol, _ in atoms} - ATOMIC_NUMBERS.keys()
+    if unknown:
+        raise ValueError(f"SMILES {smiles[:60]!r} has elements that are not known here: {', '.join(sorted(unknown))}")
+    numbers = {int(index): ATOMIC_NUMBERS[symbol.capitalize()] for symbol, index in atoms}
     if sorted(numbers) != list(range(1, len(numbers) + 1)):
         raise ValueError(f"SMILES {smiles[:60]!r} does not map every atom exactly once")
     return np.array([numbers[index] for index in sorted(numbers)])
@@ -59,7 +61,9 @@ def _read_spice(path: str) -> list[Molecule]:
             atomic_numbers = elements_of_mapped_smiles(entry["smiles"][0].decode())
             positions = entry["conformations"][:]
             if positions.shape[1] != len(atomic_numbers):
-                raise ValueError(f"{path}: {name} has {positions.shape[1]} atoms, but its SMILES names {len(atomic_numbers)}")
+                raise ValueError(
+                    f"{path}: {name} has {positions.shape[1]} atoms, but its SMILES names {len(atomic_numbers)}"
+                )
             molecules.append(Molecule(name, name.split()[0], atomic_numbers, positions))
     return molecules
 
@@ -75,7 +79,9 @@ def _read_peptide_grid(path: str) -> list[Molecule]:
     ]
 
 
-def hold_out(molecules: list[Molecule], *, fraction: float, rng: np.random.Generator) -> tuple[list[Molecule], list[Molecule]]:
+def hold_out(
+    molecules: list[Molecule], *, fraction: float, rng: np.random.Generator
+) -> tuple[list[Molecule], list[Molecule]]:
     """Training and validation molecules: whole groups are held out, so no validation molecule is trained on."""
     groups = sorted({molecule.group for molecule in molecules})
     held_out = set(rng.permutation(groups)[: max(1, round(fraction * len(groups)))].tolist())

@@ -26,7 +26,11 @@ class NeighborTable:
 
 
 def neighbor_table(
-    positions: Float[Tensor, "frame atom 3"], *, cutoff: float, rule: str, present: Bool[Tensor, "frame atom"] | None = None
+    positions: Float[Tensor, "frame atom 3"],
+    *,
+    cutoff: float,
+    rule: str,
+    present: Bool[Tensor, "frame atom"] | None = None,
 ) -> NeighborTable:
     """Neighbors of the atoms of several frames, numbered through the frames' present atoms.
 
@@ -65,7 +69,11 @@ def _tree_search(positions: Tensor, present: Tensor, cutoff: float, rule: str) -
     rows = []
     for frame, real in zip(positions.double().cpu().numpy(), present.cpu().numpy(), strict=True):
         tree = cKDTree(frame[real])
-        width = MAX_NEIGHBORS if rule != "all" else int(tree.query_ball_point(frame[real], cutoff, return_length=True).max())
+        width = (
+            MAX_NEIGHBORS
+            if rule != "all"
+            else int(tree.query_ball_point(frame[real], cutoff, return_length=True).max())
+        )
         # query() takes distances up to, not below, its bound.
         _, found = tree.query(frame[real], k=range(1, width + 1), distance_upper_bound=np.nextafter(cutoff, 0.0))
         numbers = np.append(np.flatnonzero(real), -1)

@@ -81,7 +81,9 @@ def batches(molecules: list[Molecule], *, size: int, rng: np.random.Generator) -
         yield padded(chosen)
 
 
-def denoise(network: Callable, batch: Batch, noise: Tensor, config: PretrainingConfig, cutoff_nm: float) -> tuple[Tensor, Tensor]:
+def denoise(
+    network: Callable, batch: Batch, noise: Tensor, config: PretrainingConfig, cutoff_nm: float
+) -> tuple[Tensor, Tensor]:
     """Predicted and true displacement of every atom, in units of the noise level."""
     present = batch.atomic_numbers > 0
     positions = batch.positions_nm + config.noise_nm * noise
@@ -114,7 +116,9 @@ def denoising_r2(network: Callable, geometries: list[Batch], config: Pretraining
     return 1 - error / total
 
 
-def evaluation_sets(molecules: list[Molecule], *, per_molecule: int, rng: np.random.Generator) -> tuple[list[Batch], list[Batch]]:
+def evaluation_sets(
+    molecules: list[Molecule], *, per_molecule: int, rng: np.random.Generator
+) -> tuple[list[Batch], list[Batch]]:
     """A few conformers of each molecule, with all atoms and without hydrogens."""
     sets = []
     for variants in (molecules, [molecule.without_hydrogens() for molecule in molecules]):
@@ -122,14 +126,21 @@ def evaluation_sets(molecules: list[Molecule], *, per_molecule: int, rng: np.ran
             (molecule.atomic_numbers, molecule.positions_nm[c])
             for molecule in variants
             if len(molecule.atomic_numbers) >= SMALLEST_MOLECULE
-            for c in rng.choice(len(molecule.positions_nm), size=min(per_molecule, len(molecule.positions_nm)), replace=False)
+            for c in rng.choice(
+                len(molecule.positions_nm), size=min(per_molecule, len(molecule.positions_nm)), replace=False
+            )
         ]
         sets.append([padded(chosen[start : start + 16]) for start in range(0, len(chosen), 16)])
     return sets[0], sets[1]
 
 
 def pretrain(
-    encoder: ViSNet, training: list[Molecule], validation: list[Molecule], config: PretrainingConfig, *, report: Callable[[Progress, ViSNet], None]
+    encoder: ViSNet,
+    training: list[Molecule],
+    validation: list[Molecule],
+    config: PretrainingConfig,
+    *,
+    report: Callable[[Progress, ViSNet], None],
 ) -> ViSNet:
     """Train the denoising task; returns the exponential moving average of the weights (decay 0.999)."""
     rng = np.random.default_rng(config.seed)

@@ -46,7 +46,9 @@ class Edges:
 
     def block(self, centers: slice) -> "Edges":
         """The edges into a range of atoms."""
-        return Edges(*(getattr(self, name)[centers] for name in ("neighbors", "mask", "direction", "envelope", "radial")))
+        return Edges(
+            *(getattr(self, name)[centers] for name in ("neighbors", "mask", "direction", "envelope", "radial"))
+        )
 
 
 class ViSNet(nn.Module):
@@ -77,7 +79,9 @@ class ViSNet(nn.Module):
             scalars, vectors, edge_state = message_passing(layer, scalars, vectors, edge_state, edges)
         return block.out_norm(scalars), max_min_norm(vectors, block.vec_out_norm.weight)
 
-    def displacement(self, scalars: Float[Tensor, "atom channel"], vectors: Float[Tensor, "atom 3 channel"]) -> Float[Tensor, "atom 3"]:
+    def displacement(
+        self, scalars: Float[Tensor, "atom channel"], vectors: Float[Tensor, "atom 3 channel"]
+    ) -> Float[Tensor, "atom 3"]:
         """The displacement that was added to each atom, in units of the noise level (denoising head)."""
         for gated in self.denoiser:
             scalars, vectors = gated(scalars, vectors)
@@ -177,7 +181,12 @@ def edge_update(layer: nn.Module, target: Tensor, source: Tensor, edge_state: Te
 
 
 def node_update(
-    layer: nn.Module, scalars: Tensor, vectors: Tensor | None, unit: Tensor | None, scalar_sum: Tensor, vector_sum: Tensor
+    layer: nn.Module,
+    scalars: Tensor,
+    vectors: Tensor | None,
+    unit: Tensor | None,
+    scalar_sum: Tensor,
+    vector_sum: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Residual update of scalars and vectors of every atom from what its neighbors sent."""
     o1, o2, o3 = layer.o_proj(scalar_sum).chunk(3, dim=-1)
@@ -187,7 +196,9 @@ def node_update(
     return scalars + (first * second).sum(1) * o2 + o3, vectors + third * o1[:, None] + vector_sum
 
 
-def max_min_norm(vectors: Float[Tensor, "atom 3 channel"], weight: Float[Tensor, " channel"]) -> Float[Tensor, "atom 3 channel"]:
+def max_min_norm(
+    vectors: Float[Tensor, "atom 3 channel"], weight: Float[Tensor, " channel"]
+) -> Float[Tensor, "atom 3 channel"]:
     """Rescale the lengths of an atom's vectors to 0 (shortest channel) … 1 (longest)."""
     length = vectors.square().sum(1, keepdim=True).clamp(min=1e-24).sqrt()
     longest, shortest = length.amax(-1, keepdim=True), length.amin(-1, keepdim=True)
@@ -196,6 +207,8 @@ def max_min_norm(vectors: Float[Tensor, "atom 3 channel"], weight: Float[Tensor,
     return vectors * ((length - shortest) / spread / length) * weight
 
 
-def gather(rows: Float[Tensor, "atom channel"], index: Int[Tensor, "center neighbor"]) -> Float[Tensor, "center neighbor channel"]:
+def gather(
+    rows: Float[Tensor, "atom channel"], index: Int[Tensor, "center neighbor"]
+) -> Float[Tensor, "center neighbor channel"]:
     """Rows of each center's neighbors (an embedding look-up: its backward pass is much faster than indexing's)."""
     return functional.embedding(index, rows)

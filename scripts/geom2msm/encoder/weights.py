@@ -33,9 +33,13 @@ def read_card(path: str) -> EncoderCard:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
     if "card" not in metadata:
-        raise ValueError(f"{path}: no encoder card inside; weights are written by the rules prepare_encoder and pretrain_encoder")
+        raise ValueError(
+            f"{path}: no encoder card inside; weights are written by the rules prepare_encoder and pretrain_encoder"
+        )
     fields = json.loads(metadata["card"])
-    return EncoderCard(fields["name"], fields["architecture"], tuple(fields["elements"]), ViSNetConfig(**fields["config"]))
+    return EncoderCard(
+        fields["name"], fields["architecture"], tuple(fields["elements"]), ViSNetConfig(**fields["config"])
+    )
 
 
 def load_encoder(path: str) -> tuple[ViSNet, EncoderCard]:
@@ -58,8 +62,15 @@ def build_encoder(config: ViSNetConfig, weights: Mapping[str, Tensor], *, origin
         for name in own.keys() & weights.keys()
         if own[name].shape != weights[name].shape
     ]
-    problems += [f"{name} holds values that are not finite" for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    problems += [
+        f"{name} holds values that are not finite"
+        for name, tensor in weights.items()
+        if not torch.isfinite(tensor).all()
+    ]
     if problems:
-        raise ValueError(f"{origin}: these weights do not fit the declared architecture: {'; '.join(sorted(problems)[:3])} ({len(problems)} in all)")
+        raise ValueError(
+            f"{origin}: these weights do not fit the declared architecture: "
+            f"{'; '.join(sorted(problems)[:3])} ({len(problems)} in all)"
+        )
     encoder.load_state_dict(weights)
     return encoder

@@ -1,0 +1,103 @@
+"""Laws of the frozen encoder, with randomized weights: at initialization some broken layers pass."""
+
+import numpy as np
+import pytest
+import torch
+from geom2msm.encoder.embedding import TokenMap, embed
+from geom2msm.encoder.neighbors import neighbor_table
+from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+CUTOFF_NM = 0.5
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+def random_encoder(seed: int) -> ViSNet:
+    torch.manual_seed(seed)
+    encoder = ViSNet(ViSNetConfig(3, 16, 4, 8, CUTOFF_NM)).double().eval()
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return encoder
+
+
+def random_molecule(seed: int, n_atoms: int = 45):
+    """Atoms at the density of a protein, so that `nearest32` really drops some."""
+    generator = torch.Generator().manual_seed(seed)
+    box = (n_atoms / 100) ** (1 / 3)
+    positions = box * torch.rand(n_atoms, 3, generator=generator, dtype=torch.float64)
+    return torch.randint(1, 18, (n_atoms,), generator=generator), positions
+
+
+def random_orthogonal(seed: int) -> torch.Tensor:
+    """A rotation or, for odd seeds, a rotation with reflection."""
+    q, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    return q * torch.sign(torch.det(q)) * (-1 if seed % 2 else 1)
+
+
+@torch.no_grad()
+def encoded(encoder: ViSNet, numbers, positions, rule: str = "nearest32"):
+    return encoder(numbers, positions, neighbor_table(positions[None], cutoff=CUTOFF_NM, rule=rule))
+
+
+@pytest.mark.parametrize("rule", ["nearest32", "all", "first32"])
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_scalars_stay_and_vectors_turn_with_the_molecule(rule, seed):
+    encoder, (numbers, positions) = random_encoder(seed), random_molecule(seed)
+    rotation = random_orthogonal(seed)
+    scalars, vectors = encoded(encoder, numbers, positions, rule)
+    moved = encoded(encoder, numbers, positions @ rotation.T + 0.3, rule)
+    torch.testing.assert_close(moved[0], scalars, rtol=0, atol=1e-9)
+    torch.testing.assert_close(moved[1], torch.einsum("xy,ayc->axc", rotation, vectors), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["nearest32", "all"])
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_renumbering_the_atoms_renumbers_the_features(rule, seed):
+    encoder, (numbers, positions) = random_encoder(seed), random_molecule(seed)
+    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(seed))
+    scalars, vectors = encoded(encoder, numbers, positions, rule)
+    moved = encoded(encoder, numbers[order], positions[order], rule)
+    torch.testing.assert_close(moved[0], scalars[order], rtol=0, atol=1e-9)
+    torch.testing.assert_close(moved[1], vectors[order], rtol=0, atol=1e-9)
+
+
+@given(seed=SEEDS)
+@settings(max_examples=8)
+def test_a_distant_molecule_changes_nothing(seed):
+    encoder, (numbers, positions) = random_encoder(seed), random_molecule(seed)
+    scalars, vectors = encoded(encoder, numbers, positions)
+    both = encoded(encoder, torch.cat([numbers, numbers]), torch.cat([positions, positions + 5.0]))
+    torch.testing.assert_close(both[0][: len(numbers)], scalars, rtol=0, atol=1e-9)
+    torch.testing.assert_close(both[1][: len(numbers)], vectors, rtol=0, atol=1e-9)
+
+
+@given(seed=SEEDS, n_frames=st.integers(1, 7))
+@settings(max_examples=8)
+def test_a_frame_does_not_depend_on_its_batch(seed, n_frames):
+    encoder, (numbers, _) = random_encoder(seed), random_molecule(seed, n_atoms=20)
+    frames = 0.6 * np.random.default_rng(seed).random((n_frames, 20, 3))
+    token_map = TokenMap(numbers.numpy(), np.arange(20) // 7, np.array([0, -1, 15]))
+    together = embed(encoder.float(), frames.astype(np.float32), token_map, neighbor_rule="nearest32")
+    alone = [embed(encoder, frame[None].astype(np.float32), token_map, neighbor_rule="nearest32") for frame in frames]
+    # Half precision of the stored tokens is the looser bound: one unit in the last place of values up to about 30.
+    np.testing.assert_allclose(
+        together.scalars, np.concatenate([tokens.scalars for tokens in alone]), atol=2e-2, rtol=2e-3
+    )
+    np.testing.assert_allclose(
+        together.vectors, np.concatenate([tokens.vectors for tokens in alone]), atol=2e-2, rtol=2e-3
+    )
+
+
+def test_a_token_is_the_sum_of_its_atoms_and_sits_at_its_atom_or_centroid():
+    encoder, (numbers, positions) = random_encoder(0).float(), random_molecule(0, n_atoms=20)
+    frame = positions.float().numpy()[None]
+    token_map = TokenMap(numbers.numpy(), np.arange(20) // 7, np.array([3, -1, 15]))
+    tokens = embed(encoder, frame, token_map, neighbor_rule="all")
+    scalars, _ = encoded(encoder, numbers, positions.float(), "all")
+    np.testing.assert_allclose(tokens.scalars[0, 1], scalars[7:14].sum(0).numpy(), rtol=2e-3, atol=2e-2)
+    np.testing.assert_array_equal(tokens.positions_nm[0, 0], frame[0, 3])
+    np.testing.assert_allclose(tokens.positions_nm[0, 1], frame[0, 7:14].mean(0), rtol=1e-6)

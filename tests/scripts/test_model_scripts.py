@@ -1,0 +1,214 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import fit_tica
+import project_variables
+import select_model
+import split_trajectories
+import train_vampnet
+from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.vamp import read_weights
+from tests.systems import simulate_chain, three_state_chain
+
+TRAJECTORIES = {"run-0": 1500, "run-1": 1400, "run-2": 1300, "run-10": 1600}
+VAMPNET = {
+    "kind": "vampnet",
+    "mixer": "sum",
+    "lag_ps": 4.0,
+    "dimensions": 2,
+    "hidden_channels": 8,
+    "learning_rate": 1.0e-2,
+    "batch_pairs": 500,
+    "max_epochs": 2,
+    "patience": 2,
+    "epsilon": 1.0e-6,
+}
+TICA = {"kind": "tica", "feature": "torsions", "lag_ps": 4.0, "dimensions": 2, "epsilon": 1.0e-6}
+SCORES = {
+    "score_training",
+    "score_validation",
+    "score_validation_batch_mean",
+    "best_epoch",
+    "seconds",
+    "n_training_pairs",
+    "n_validation_pairs",
+    "lag_ps",
+    "dimensions",
+    "fold",
+    "seed",
+}
+AXES = {
+    "scalars": ("frame", "token", "channel"),
+    "vectors": ("frame", "token", "3", "channel"),
+    "features": ("frame", "channel"),
+    "time_ps": ("frame",),
+}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """A folder with inventories, token stores and feature stores of four short trajectories of a three-state chain."""
+    folder = tmp_path_factory.mktemp("system")
+    chain = np.linalg.matrix_power(three_state_chain(), 5)
+    for number, (trajectory, n_frames) in enumerate(TRAJECTORIES.items()):
+        rng = np.random.default_rng(number)
+        states = simulate_chain(chain, n_frames, rng)
+        shapes = np.random.default_rng(99)
+        scalars = shapes.normal(size=(3, 2, 4))[states] + 0.3 * rng.normal(size=(n_frames, 2, 4))
+        vectors = shapes.normal(size=(3, 2, 3, 4))[states] + 0.3 * rng.normal(size=(n_frames, 2, 3, 4))
+        times = {"time_ps": np.arange(n_frames) * 2.0}
+        store(folder, "tokens", trajectory, times | {"scalars": scalars.astype("f2"), "vectors": vectors.astype("f2")})
+        store(folder, "features", trajectory, times | {"features": scalars[:, :, 0].astype("f4")})
+        inventory = {"trajectory": trajectory, "n_frames": n_frames}
+        (folder / f"{trajectory}.json").write_text(json.dumps(inventory))
+    return folder
+
+
+def store(folder, stage, trajectory, arrays):
+    attributes = {"system": "test", "trajectory": trajectory, "frame_interval_ps": 2.0, "provenance": {}}
+    axes = {name: AXES[name] for name in arrays}
+    path = str(folder / f"{stage}-{trajectory}.zarr.zip")
+    write_store(path, attributes=attributes, arrays=arrays, axes=axes)
+
+
+def stores(system, stage):
+    return [str(system / f"{stage}-{trajectory}.zarr.zip") for trajectory in TRAJECTORIES]
+
+
+@pytest.fixture(scope="module")
+def split(system):
+    path = str(system / "split.json")
+    split_trajectories.main([str(system / f"{trajectory}.json") for trajectory in TRAJECTORIES], path, n_folds=2)
+    return path
+
+
+def outputs(folder, fold, seed):
+    member = folder / f"fold{fold}-seed{seed}"
+    member.mkdir(parents=True)
+    return [str(member / name) for name in ("weights.safetensors", "history.csv", "scores.json")]
+
+
+@pytest.fixture(scope="module")
+def vampnets(system, split):
+    """Weights, history and scores of one member per fold."""
+    members = [outputs(system / "vampnet", fold, 7) for fold in range(2)]
+    for fold, member in enumerate(members):
+        train_vampnet.main(stores(system, "tokens"), split, *member, fold=fold, seed=7, settings=VAMPNET)
+    return members
+
+
+@pytest.fixture(scope="module")
+def ticas(system, split):
+    members = [outputs(system / "tica", fold, 0) for fold in range(2)]
+    for fold, member in enumerate(members):
+        fit_tica.main(stores(system, "features"), split, *member, fold=fold, seed=0, settings=TICA)
+    return members
+
+
+def read(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def test_the_split_lets_every_trajectory_validate_once(split):
+    content = read(split)
+    assert sorted(name for fold in content["folds"] for name in fold["validation"]) == sorted(TRAJECTORIES)
+    assert content["provenance"]["settings"] == {"n_folds": 2}
+    assert content["provenance"]["inputs"].keys() == TRAJECTORIES.keys()
+
+
+@pytest.mark.parametrize(("kind", "n_rows"), [("vampnets", 2), ("ticas", 1)])
+def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, split):
+    for fold, (weights, history, scores) in enumerate(request.getfixturevalue(kind)):
+        found, names = read(scores), read(split)["folds"][fold]
+        assert found.keys() >= SCORES
+        assert found["fold"] == fold
+        assert found["n_training_pairs"] == sum(TRAJECTORIES[name] - 2 for name in names["training"])
+        assert found["n_validation_pairs"] == sum(TRAJECTORIES[name] - 2 for name in names["validation"])
+        with open(history) as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == n_rows
+        best = max(rows, key=lambda row: float(row["validation_score"]))
+        assert int(best["epoch"]) == found["best_epoch"]
+        assert float(best["validation_score"]) == pytest.approx(found["score_validation"], abs=1e-4)
+        _, description = read_weights(weights)
+        assert description["lag_frames"] == 2
+        assert set(names["training"]) < description["provenance"]["inputs"].keys()
+
+
+def test_both_kinds_of_model_find_the_hidden_states(vampnets, ticas):
+    assert all(1.5 < read(scores)["score_validation"] < 3 for *_, scores in vampnets + ticas)
+
+
+def test_the_member_with_the_best_validation_score_is_selected(vampnets, tmp_path):
+    scores, weights = [member[2] for member in vampnets], [member[0] for member in vampnets]
+    select_model.main(scores, weights, str(tmp_path / "selected.json"), str(tmp_path / "weights.safetensors"))
+    selected = read(tmp_path / "selected.json")
+    best = max(range(2), key=lambda fold: read(scores[fold])["score_validation"])
+    assert (selected["fold"], selected["seed"], selected["weights"]) == (best, 7, weights[best])
+    assert [member["fold"] for member in selected["members"]] == [0, 1]
+    with open(weights[best], "rb") as expected:
+        assert (tmp_path / "weights.safetensors").read_bytes() == expected.read()
+
+
+@pytest.mark.parametrize(("kind", "stage"), [("vampnets", "tokens"), ("ticas", "features")])
+def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage, request, system, split, tmp_path):
+    weights = request.getfixturevalue(kind)[0][0]
+    projected = []
+    for path in stores(system, stage):
+        variables = str(tmp_path / "variables.zarr.zip")
+        project_variables.main(path, weights, variables)
+        known = read_attributes(path)
+        assert {name: read_attributes(variables)[name] for name in known if name != "provenance"} == {
+            name: known[name] for name in known if name != "provenance"
+        }
+        np.testing.assert_array_equal(read_array(variables, "time_ps"), read_array(path, "time_ps"))
+        projected.append(read_array(variables, "variables"))
+    assert all(values.dtype == np.float32 and values.shape[1] == 2 for values in projected)
+    training = [
+        values[:-2]
+        for values, name in zip(projected, TRAJECTORIES, strict=True)
+        if name in read(split)["folds"][0]["training"]
+    ]
+    np.testing.assert_allclose(np.cov(np.concatenate(training).T), np.eye(2), rtol=0, atol=0.05)
+
+
+def test_variables_do_not_depend_on_the_chunks(vampnets, system, tmp_path, monkeypatch):
+    source, weights = stores(system, "tokens")[0], vampnets[0][0]
+    whole, chunked = str(tmp_path / "whole.zarr.zip"), str(tmp_path / "chunked.zarr.zip")
+    project_variables.main(source, weights, whole)
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
+    project_variables.main(source, weights, chunked)
+    np.testing.assert_allclose(read_array(chunked, "variables"), read_array(whole, "variables"), rtol=0, atol=1e-4)
+
+
+def test_tokens_of_another_encoder_are_refused(vampnets, tmp_path):
+    arrays = {"scalars": np.zeros((5, 2, 3), "f2"), "vectors": np.zeros((5, 2, 3, 3), "f2"), "time_ps": np.arange(5.0)}
+    store(tmp_path, "tokens", "other", arrays)
+    with pytest.raises(ValueError, match=r"tokens-other.zarr.zip: scalars have 3 channels, but .* was trained on 4"):
+        project_variables.main(
+            str(tmp_path / "tokens-other.zarr.zip"), vampnets[0][0], str(tmp_path / "variables.zarr.zip")
+        )
+
+
+def test_a_lag_between_frames_is_refused(system, split, tmp_path):
+    with pytest.raises(ValueError, match="lag_ps = 3 is not a positive multiple of frame_interval_ps = 2"):
+        fit_tica.main(
+            stores(system, "features"), split, *outputs(tmp_path, 0, 0), fold=0, seed=0, settings=TICA | {"lag_ps": 3.0}
+        )
+
+
+def test_a_lag_longer_than_a_trajectory_names_it_and_leaves_no_output(system, split, tmp_path):
+    with pytest.raises(ValueError, match="trajectory run-2 has 1300 frames and the lag is 1350 frames"):
+        train_vampnet.main(
+            stores(system, "tokens"),
+            split,
+            *outputs(tmp_path, 0, 0),
+            fold=0,
+            seed=0,
+            settings=VAMPNET | {"lag_ps": 2700.0},
+        )
+    assert not list((tmp_path / "fold0-seed0").iterdir())
