@@ -6,10 +6,16 @@ min_version("9.23")
 configfile: "config/config.yaml"
 
 
+pathvars:
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
 report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/trajectories.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/tokens.smk"

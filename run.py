@@ -6,7 +6,7 @@ python3 run.py ARGUMENTS            the same set-up, then snakemake with your ar
     python3 run.py -n                   say what would be done
     python3 run.py --cores 8 figures    one target, on eight cores
     python3 run.py --report results/report.zip
-    python3 run.py --workflow-profile workflow/profiles/slurm
+    python3 run.py --config 'systems=[pentapeptide]'
 python3 run.py test ARGUMENTS       the same set-up, then pytest with your arguments
 
 Snakemake goes into .driver/, test tools into .driver-test/, the environments of the

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 from deeptime.clustering import KMeans
-from deeptime.markov import TransitionCountEstimator
-from deeptime.markov.msm import BayesianMSM
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 
+from geom2msm.markov import count_transitions, estimate_model, sample_posterior, timescale_table
 from geom2msm.simulation import SimulationSettings, simulate
 from geom2msm.topology import load_topology
 from geom2msm.torsions import backbone_torsions, torsion_features
@@ -54,11 +53,11 @@ def print_timescales(dtrajs: list[np.ndarray], *, lags_ps: list[float], frame_in
     print("lag_ps  t2_ps [95 %]              t3_ps [95 %]")
     for lag_ps in lags_ps:
         lag_frames = frames(lag_ps=lag_ps, frame_interval_ps=frame_interval_ps)
-        counts = TransitionCountEstimator(lag_frames, "effective").fit_fetch(dtrajs).submodel_largest()
-        posterior = BayesianMSM(n_samples=N_SAMPLES).fit_fetch(counts)
-        best = posterior.prior.timescales(2) * frame_interval_ps
-        low, high = np.percentile([s.timescales(2) * frame_interval_ps for s in posterior.samples], [2.5, 97.5], axis=0)
-        columns = [f"{t:6.1f} [{a:6.1f}, {b:6.1f}]" for t, a, b in zip(best, low, high, strict=True)]
+        counts = count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=N_MICROSTATES)
+        model = estimate_model(counts)
+        posterior = sample_posterior(model, n_samples=N_SAMPLES, seed=0)
+        table = timescale_table(model, posterior, lag_ps=lag_ps, n_processes=2)
+        columns = [f"{row.estimate_ps:6.1f} [{row.lower_ps:6.1f}, {row.upper_ps:6.1f}]" for row in table.itertuples()]
         print(f"{lag_ps:6g}  " + "    ".join(columns), flush=True)
 
 

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings
 from geom2msm.provenance import provenance, replace_when_complete
@@ -23,4 +22,4 @@ def main(variables: list[str], microstates: str, *, settings: dict) -> None:
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output, settings=snakemake.params.settings)
+    main(snakemake.input.variables, **snakemake.output, settings=snakemake.params.settings)

@@ -23,7 +23,7 @@ def token_map(topology, table, atoms) -> TokenMap:
 
 
 def main(
-    trajectory: str, topology: str, inventory: str, table: str, weights: str, tokens: str, *, neighbor_rule: str
+    trajectory: str, topology: str, inventory: str, table: str, weights: str, tokens: str, *, neighbor_rule: str, source: str
 ) -> None:
     """Embed chunk by chunk into a store; a killed run continues after its last whole chunk."""
     known, residues, molecules = (
@@ -47,7 +47,7 @@ def main(
         "encoder": card.name,
         "neighbor_rule": neighbor_rule,
         "tokens": residues.to_dict("list"),
-        "provenance": provenance(inputs=inputs, settings={"neighbor_rule": neighbor_rule}),
+        "provenance": provenance(inputs=inputs, settings={"neighbor_rule": neighbor_rule, "source": source}),
     }
     size = frames_per_chunk(mapped.n_tokens, channels, len(atoms))
     store = PartialStore(tokens, n_frames=known["n_frames"], chunk_frames=size, layout=layout, attributes=attributes)
@@ -66,4 +66,5 @@ def main(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     torch.set_num_threads(snakemake.threads)
-    main(**snakemake.input, **snakemake.output, neighbor_rule=snakemake.params.neighbor_rule)
+    settings = {"neighbor_rule": snakemake.params.neighbor_rule, "source": snakemake.params.source}
+    main(**snakemake.input, **snakemake.output, **settings)

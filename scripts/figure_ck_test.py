@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color, time_unit
+from matplotlib.axes import Axes
 
 
 def plot_ck_test(ax: Axes, pair: pd.DataFrame) -> None:
@@ -37,8 +36,8 @@ def main(ck_test: str, verdict: str, style: str, pdf: str, png: str, table: str)
     for (from_state, to_state), pair in pairs.assign(lag=pairs.lag_ps / unit_ps).groupby(["from_state", "to_state"]):
         plot_ck_test(axes[from_state - 1, to_state - 1], pair)
     figure.suptitle(
-        f"largest deviation {deviation['largest_deviation']:.3f}"
-        f" ({deviation['largest_deviation_in_errors']:.1f} standard errors)"
+        f"{deviation['verdict']}: the largest deviation is {deviation['largest_deviation']:.3f},"
+        f" and {deviation['largest_deviation_in_errors']:.1f} standard errors"
     )
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     figure.supxlabel(f"time kτ ({unit})", fontsize="medium")

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.ramachandran import frame_weights, free_energy_map, grid, read_frames, read_torsions
 from geom2msm.style import label_torsion_axes, save_figure, start_figure
+from matplotlib.axes import Axes
 
 
 def plot_free_energy(ax: Axes, bins: pd.DataFrame, *, highest_kT: float) -> None:
@@ -21,7 +20,7 @@ def plot_free_energy(ax: Axes, bins: pd.DataFrame, *, highest_kT: float) -> None
 
 
 def main(features: list[str], states: list[str], msm: str, style: str, pdf: str, png: str, table: str) -> None:
-    """Weight every frame with its microstate's stationary probability and draw -ln p, all residues on one color scale."""
+    """Weight frames with their microstates' stationary probability and draw -ln p, residues on one color scale."""
     torsions = read_torsions(features)
     with np.load(msm) as model:
         active, stationary_distribution = model["active_microstates"], model["stationary_distribution"]

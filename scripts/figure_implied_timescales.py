@@ -1,12 +1,11 @@
 """Implied timescales against lag time, of the model and of the baseline."""
 
 import pandas as pd
+from geom2msm.log import log_to
+from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, time_unit
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import LogFormatter
-
-from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, time_unit
 
 NEVER, EVER = 1e-9, 1e9
 
@@ -28,11 +27,12 @@ def plot_implied_timescales(ax: Axes, timescales: pd.DataFrame, *, lag: float, u
     # An artist added like this does not move the limits, so it can fill the region to every edge.
     corners = [(NEVER, NEVER), (EVER, EVER), (EVER, NEVER)]
     ax.add_artist(Polygon(corners, color="0.92", zorder=0, linewidth=0))
-    ax.axvline(lag, color="0.3", linestyle="--", linewidth=0.7, zorder=0.5)
-    ax.legend(loc="upper left", ncols=2)
+    ax.axvline(lag, color="0.3", linestyle="--", linewidth=0.7, zorder=0.5, label="lag time of the model")
 
 
-def main(model: str, baseline: str, style: str, pdf: str, png: str, table: str, *, names: list[str], lag_ps: float) -> None:
+def main(
+    model: str, baseline: str, style: str, pdf: str, png: str, table: str, *, names: list[str], lag_ps: float
+) -> None:
     """Read both lag scans and draw them side by side on common axes, in the unit that reads best."""
     scans = pd.concat(pd.read_csv(path).assign(model=name) for path, name in zip((model, baseline), names, strict=True))
     unit, unit_ps = time_unit(scans.estimate_ps)
@@ -43,6 +43,7 @@ def main(model: str, baseline: str, style: str, pdf: str, png: str, table: str, 
         plot_implied_timescales(ax, in_unit[in_unit.model == name], lag=lag_ps / unit_ps, unit=unit)
         ax.set_title(name.replace("_", " "))
         ax.label_outer()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     save_figure(figure, scans, pdf=pdf, png=png, csv=table)
 
 

@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
+from matplotlib.axes import Axes
 
 
 def plot_learning_curves(ax: Axes, curves: pd.DataFrame) -> None:
-    """Training (dashed) and validation score (solid) of the seeds of one fold; a marker where the kept weights are from.
+    """Training (dashed) and validation score (solid) of one fold, by seed; a marker where the kept weights are from.
 
     `curves` has the columns fold, seed, epoch, training_score, validation_score, kept.
     """
@@ -19,7 +18,12 @@ def plot_learning_curves(ax: Axes, curves: pd.DataFrame) -> None:
         ax.plot(curve.epoch, curve.training_score, color=color, linestyle="--", label=f"seed {seed}, training")
         kept = list(curve.kept)
         ax.plot(
-            curve.epoch, curve.validation_score, color=color, marker=marker, markevery=kept, label=f"seed {seed}, validation"
+            curve.epoch,
+            curve.validation_score,
+            color=color,
+            marker=marker,
+            markevery=kept,
+            label=f"seed {seed}, validation",
         )
     ax.set(xlabel="epoch", ylabel="VAMP-2 score", title=f"fold {curves.fold.iloc[0]}")
     ax.xaxis.get_major_locator().set_params(integer=True)

@@ -1,16 +1,15 @@
 """How the encoder learned to find the noise that was added to molecular geometries."""
 
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.style import MARKERS, save_figure, start_figure
+from matplotlib.axes import Axes
 
 CURVES = {"r2_all_atom": "all atoms", "r2_heavy": "without hydrogens"}
 
 
 def plot_pretraining(ax: Axes, history: pd.DataFrame) -> None:
-    """R² of the predicted noise on held-out molecules against epoch, for whole molecules and for copies without hydrogens.
+    """R² of the predicted noise on held-out molecules against epoch, whole and without hydrogens.
 
     `history` has the columns epoch, r2_all_atom, r2_heavy.
     """

@@ -1,11 +1,10 @@
 """The slow variables of the token model on the Ramachandran map."""
 
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.ramachandran import grid, mean_map, read_frames, read_torsions
 from geom2msm.style import label_torsion_axes, save_figure, start_figure
+from matplotlib.axes import Axes
 
 MAX_FUNCTIONS = 3
 HIGHEST = 2.5

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color
+from matplotlib.axes import Axes
 
 
 def errors(states: pd.DataFrame, column: str) -> np.ndarray:
@@ -16,26 +15,23 @@ def errors(states: pd.DataFrame, column: str) -> np.ndarray:
 def plot_stationary_populations(populations: Axes, free_energies: Axes, states: pd.DataFrame) -> None:
     """Bars of stationary probability, and free energies relative to the most probable state, with 95 % intervals.
 
-    `states` has the columns state, probability and relative_free_energy_kT, both with _lower and _upper.
+    `states` has the columns state, probability and free_energy_kT, both with _lower and _upper.
     """
     colors = [state_color(state) for state in states.state]
     populations.bar(states.state, states.probability, color=colors)
     populations.errorbar(states.state, states.probability, errors(states, "probability"), color="0", linestyle="none")
     populations.set(ylabel="stationary probability", ylim=(0, None))
-    bars = errors(states, "relative_free_energy_kT")
-    free_energies.errorbar(states.state, states.relative_free_energy_kT, bars, color="0", linestyle="none", zorder=1)
-    free_energies.scatter(states.state, states.relative_free_energy_kT, c=colors, zorder=2)
+    bars = errors(states, "free_energy_kT")
+    free_energies.errorbar(states.state, states.free_energy_kT, bars, color="0", linestyle="none", zorder=1)
+    free_energies.scatter(states.state, states.free_energy_kT, c=colors, zorder=2)
     free_energies.set(ylabel="ΔG to the most probable state (kT)")
     for ax in (populations, free_energies):
         ax.set(xlabel="state", xticks=states.state, xlim=(0.4, len(states) + 0.6))
 
 
 def main(states: str, style: str, pdf: str, png: str, table: str) -> None:
-    """Read the table of states, measure free energies from the lowest one, and draw."""
+    """Read the table of states and draw it."""
     known = pd.read_csv(states)
-    lowest = known.free_energy_kT.min()
-    columns = [name for name in known if name.startswith("free_energy_kT")]
-    known = known.assign(**{f"relative_{name}": known[name] - lowest for name in columns})
     figure, axes = start_figure(style, columns=1, panels=(1, 2))
     plot_stationary_populations(*axes.flat, known)
     save_figure(figure, known, pdf=pdf, png=png, csv=table)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, time_unit
+from matplotlib.axes import Axes
 
 SHIFTS = {"training": -0.22, "validation": 0.15}
 
@@ -28,7 +27,8 @@ def plot_vamp2_scores(ax: Axes, scores: pd.DataFrame, *, names: list[str]) -> No
         ax.errorbar(x.max() + 0.07, members.score.mean(), deviation, color="0", marker="_", markersize=6)
     for place, name in enumerate(names):
         bound = scores.dimensions[scores.model == name].max() + 1
-        ax.plot([place - 0.4, place + 0.4], [bound, bound], "--", color="0.5", label=None if place else "upper bound d + 1")
+        label = None if place else "upper bound d + 1"
+        ax.plot([place - 0.4, place + 0.4], [bound, bound], "--", color="0.5", label=label)
     ax.set(ylabel="VAMP-2 score", xticks=range(len(names)), xlim=(-0.5, len(names) - 0.5))
     ax.set_xticklabels([name.replace("_", " ") for name in names])
     ax.figure.legend(loc="outside lower center", ncols=3)
@@ -42,7 +42,9 @@ def read_scores(paths: list[str], name: str) -> pd.DataFrame:
     return pd.concat(kinds).assign(model=name)
 
 
-def main(model: list[str], baseline: list[str], style: str, pdf: str, png: str, table: str, *, names: list[str]) -> None:
+def main(
+    model: list[str], baseline: list[str], style: str, pdf: str, png: str, table: str, *, names: list[str]
+) -> None:
     """Read the scores of all folds and seeds of both models and draw them."""
     scores = pd.concat([read_scores(paths, name) for paths, name in zip((model, baseline), names, strict=True)])
     figure, axes = start_figure(style, columns=1)

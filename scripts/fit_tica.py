@@ -1,9 +1,9 @@
 """Fit one TICA baseline: one fold (the seed changes nothing, the fit has no randomness)."""
 
 import time
+from dataclasses import asdict
 
 import torch
-
 from geom2msm.log import log_to
 from geom2msm.pairs import select_stores
 from geom2msm.provenance import provenance, replace_when_complete
@@ -30,8 +30,9 @@ def main(
         functions, training, validation, lag_ps=config.lag_ps, batch_pairs=BATCH_PAIRS, epsilon=config.epsilon
     )
     row = EpochScores(1, found["score_training"], found["score_validation"], found["score_validation_batch_mean"])
-    inputs = dict(zip(names.training, paths["training"], strict=True)) | {"split": split}
-    description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
+    sources = zip(names.training + names.validation, paths["training"] + paths["validation"], strict=True)
+    inputs = {**dict(sources), "split": split}
+    description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed, "trajectories": asdict(names)}
     description |= {"lag_frames": training.lag_frames, "provenance": provenance(inputs=inputs, settings=settings)}
     with replace_when_complete(weights) as part:
         write_weights(part, functions.tensors(), description)

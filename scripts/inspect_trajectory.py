@@ -5,7 +5,7 @@ import json
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete, sha256_file
 from geom2msm.topology import atomic_numbers, load_topology, select_atoms
-from geom2msm.trajectory import check_lag, inspect_frames
+from geom2msm.trajectory import inspect_frames
 
 
 def main(
@@ -17,14 +17,12 @@ def main(
     trajectory: str,
     selection: str,
     frame_interval_ps: float,
-    longest_lag_ps: float,
 ) -> None:
     """Read every frame of `file` once, refuse it if unsound, and write its inventory."""
     molecules = load_topology(topology)
     atoms = select_atoms(molecules, selection, file=topology)
     atomic_numbers(molecules, atoms)
     n_frames, checks = inspect_frames(file, molecules, atoms, frame_interval_ps=frame_interval_ps)
-    check_lag(file, n_frames=n_frames, frame_interval_ps=frame_interval_ps, longest_lag_ps=longest_lag_ps)
     content = {
         "system": system,
         "trajectory": trajectory,
@@ -41,7 +39,7 @@ def main(
         "checks": checks,
         "provenance": provenance(
             inputs={"file": file, "topology": topology},
-            settings={"selection": selection, "frame_interval_ps": frame_interval_ps, "longest_lag_ps": longest_lag_ps},
+            settings={"selection": selection, "frame_interval_ps": frame_interval_ps},
         ),
     }
     with replace_when_complete(inventory) as part:

@@ -52,4 +52,7 @@ def main(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     torch.set_num_threads(snakemake.threads)
-    main(**snakemake.input, **snakemake.output, **snakemake.params.main)
+    architecture = {key: value for key, value in snakemake.params.architecture.items() if key != "kind"}
+    settings = {key: value for key, value in snakemake.params.settings.items() if key != "geometries"}
+    name = snakemake.wildcards.encoder
+    main(**snakemake.input, **snakemake.output, encoder=name, architecture=architecture, settings=settings)

@@ -1,9 +1,9 @@
 """Train one VAMPnet: one fold, one seed."""
 
 import time
+from dataclasses import asdict
 
 import torch
-
 from geom2msm.log import log_to
 from geom2msm.pairs import select_stores
 from geom2msm.provenance import provenance, replace_when_complete
@@ -22,12 +22,14 @@ def main(
     paths = {"training": select_stores(tokens, names.training), "validation": select_stores(tokens, names.validation)}
     training, validation = (TokenPairs.read(stores, lag_ps=config.lag_ps) for stores in paths.values())
     model, rows, found = fit_vampnet(training, validation, config=config, seed=seed)
-    inputs = dict(zip(names.training, paths["training"], strict=True)) | {"split": split}
+    sources = zip(names.training + names.validation, paths["training"] + paths["validation"], strict=True)
+    inputs = {**dict(sources), "split": split}
     description = {
         "kind": config.kind,
         "settings": settings,
         "fold": fold,
         "seed": seed,
+        "trajectories": asdict(names),
         "lag_frames": training.lag_frames,
         "provenance": provenance(inputs=inputs, settings=settings),
     }

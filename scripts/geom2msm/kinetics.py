@@ -111,5 +111,5 @@ def model_summary(
     }
 
 
-def _without_nan(row: dict[str, float]) -> dict[str, float | None]:
+def _without_nan(row: dict[str, float | int]) -> dict[str, float | int | None]:
     return {key: None if np.isnan(value) else value for key, value in row.items()}

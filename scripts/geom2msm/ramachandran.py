@@ -35,11 +35,13 @@ class ResidueTorsions:
 
 
 def read_frames(paths: Sequence[str], name: str, *, like: Sequence[str]) -> np.ndarray:
-    """An array of several stores, joined along frames, once it is certain that they follow the trajectories of `like`."""
+    """An array of several stores, joined along frames; they must follow the trajectories of `like`."""
     for path, other in zip(paths, like, strict=True):
         found, expected = (read_attributes(store)["trajectory"] for store in (path, other))
         if found != expected:
-            raise ValueError(f"{path}: trajectory {found!r}, but {other} beside it is of {expected!r}; list both in one order.")
+            raise ValueError(
+                f"{path}: trajectory {found!r}, but {other} beside it is of {expected!r}; list both in one order."
+            )
     return np.concatenate([read_array(path, name) for path in paths])
 
 
@@ -65,7 +67,9 @@ def read_torsions(features: Sequence[str]) -> list[ResidueTorsions]:
         if f"cos {psi.replace('psi ', 'phi ')}" in columns
     ]
     if not found:
-        raise ValueError(f"{features[0]}: no residue has both phi and psi, so there is no Ramachandran map of this system.")
+        raise ValueError(
+            f"{features[0]}: no residue has both phi and psi, so there is no Ramachandran map of this system."
+        )
     spreads = [spread(torsions.phi_deg) + spread(torsions.psi_deg) for torsions in found]
     most = sorted(np.argsort(spreads)[::-1][:MAX_RESIDUES])
     return [found[index] for index in most]
@@ -108,7 +112,7 @@ def frame_weights(
     active_microstates: Int[np.ndarray, "microstate"],
     stationary_distribution: Float[np.ndarray, "microstate"],
 ) -> Float[np.ndarray, "frame"]:
-    """Weight of each frame: its microstate's stationary probability, shared by the frames in it; 0 outside the active set."""
+    """The stationary probability of each frame's microstate, shared by its frames; 0 outside the active set."""
     n_microstates = max(microstates.max(), active_microstates.max()) + 1
     probability = np.zeros(n_microstates)
     probability[active_microstates] = stationary_distribution

@@ -26,14 +26,15 @@ TIME_UNITS = (("µs", 1e6), ("ns", 1e3), ("ps", 1.0))
 def start_figure(
     style: str, *, columns: int, height: int | float = 1.0, panels: tuple[int, int] = (1, 1), share: bool = False
 ) -> tuple[Figure, np.ndarray]:
-    """An empty figure, `columns` journal columns wide and `height` times as high as the style says, with rows and columns of axes.
+    """An empty figure, `columns` journal columns wide and `height` times as high as the style says, and its panels.
 
     The style holds for the rest of the process, because Matplotlib asks it again while saving.
     """
     matplotlib.style.use(["default", style])
     width_inch, height_inch = matplotlib.rcParams["figure.figsize"]
     width_inch = columns * width_inch + (columns - 1) * GUTTER_MM / MM_PER_INCH
-    figure = Figure(figsize=(width_inch, height * height_inch))
+    # "compressed" is the constrained layout that also fits panels of fixed aspect, such as maps.
+    figure = Figure(figsize=(width_inch, height * height_inch), layout="compressed")
     return figure, figure.subplots(*panels, squeeze=False, sharex=share, sharey=share)
 
 
@@ -70,12 +71,17 @@ def state_legend(figure: Figure, states: Iterable[int | np.integer]) -> None:
     figure.legend(handles=patches, loc="outside upper center", ncols=min(len(patches), fitting), handlelength=1.0)
 
 
-def time_unit(times_ps: Iterable[float]) -> tuple[str, float]:
+def time_unit(times_ps: Iterable[float | int]) -> tuple[str, float]:
     """The unit (and how many ps it has) in which times read best: their geometric mean is at least one."""
     times = np.asarray(list(times_ps), dtype=float)
     times = times[np.isfinite(times) & (times > 0)]
     middle = np.exp(np.log(times).mean()) if len(times) else 1.0
     return next(((name, size) for name, size in TIME_UNITS if middle >= size), TIME_UNITS[-1])
+
+
+def short_number(value: float) -> str:
+    """Three digits of a number, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.10g}" if np.isfinite(value) else "∞"
 
 
 def label_torsion_axes(ax: Axes) -> None:

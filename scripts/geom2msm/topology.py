@@ -116,7 +116,7 @@ def position_atom(residue: mdtraj.core.topology.Residue, kind: str, selected: se
 def token_table(
     topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"], *, insertion_codes: Iterable[str]
 ) -> pd.DataFrame:
-    """One row per residue with selected atoms, in file order; columns as in docs/tutorial.md.
+    """One row per residue with selected atoms, in file order.
 
     A residue is the topology's own object, not its number: numbers repeat between chains,
     and from water 10,000 on within one.

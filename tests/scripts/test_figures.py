@@ -39,7 +39,9 @@ class Results:
         self.populations = self.table("states", self.state_rows())
         self.rates = self.table("rates", self.rate_rows())
         self.ck_test = self.table("ck_test", self.ck_rows())
-        self.verdict = self.json("ck_test", {"largest_deviation": 0.0321, "largest_deviation_in_errors": 1.2, "verdict": "passed"})
+        self.verdict = self.json(
+            "ck_test", {"largest_deviation": 0.0321, "largest_deviation_in_errors": 1.2, "verdict": "pass"}
+        )
         self.scans = [self.table(name, self.scan_rows(factor)) for name, factor in zip(NAMES, (1.0, 0.8), strict=True)]
         self.histories, self.scores, self.baseline = self.members()
         self.pretraining = self.table("encoder", self.pretraining_rows())
@@ -54,14 +56,19 @@ class Results:
         basins = BASINS_DEG[macrostates][:, None] + self.rng.normal(0, 18, (self.n_frames, len(self.residues), 2))
         angles = np.radians(basins)
         features = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(self.n_frames, -1)
-        names = [f"{part} {angle} {name}" for name in self.residues for angle in ("phi", "psi") for part in ("cos", "sin")]
+        names = [
+            f"{part} {angle} {name}" for name in self.residues for angle in ("phi", "psi") for part in ("cos", "sin")
+        ]
         variables = np.stack([np.where(macrostates == state, 1.5, -0.5) for state in range(self.n_states)], axis=1)
         microstates = np.where(macrostates < 0, -1, 2 * macrostates + self.rng.integers(0, 2, self.n_frames))
         described = {"system": "toy", "trajectory": trajectory, "frame_interval_ps": 1.0}
         return (
             self.store(f"features-{trajectory}", described | {"names": names}, features=features.astype("f4")),
             self.store(
-                f"states-{trajectory}", described, macrostate=macrostates.astype("i4"), microstate=microstates.astype("i4")
+                f"states-{trajectory}",
+                described,
+                macrostate=macrostates.astype("i4"),
+                microstate=microstates.astype("i4"),
             ),
             self.store(f"variables-{trajectory}", described, variables=variables.astype("f4")),
         )
@@ -85,9 +92,12 @@ class Results:
     def state_rows(self) -> list[dict]:
         rows = []
         for state, p in enumerate(self.probability(), start=1):
-            energy = {"free_energy_kT": -np.log(p), "free_energy_kT_lower": -np.log(1.1 * p), "free_energy_kT_upper": -np.log(0.9 * p)}
+            kT = np.log(self.probability()[0] / p)
+            energy = {"free_energy_kT": kT, "free_energy_kT_lower": 0.9 * kT, "free_energy_kT_upper": 1.1 * kT}
             interval = {"probability": p, "probability_lower": 0.9 * p, "probability_upper": 1.1 * p}
-            rows.append({"state": state} | interval | energy | {"n_microstates": 2, "visits": 5, "entries": 4, "exits": 4})
+            rows.append(
+                {"state": state} | interval | energy | {"n_microstates": 2, "visits": 5, "entries": 4, "exits": 4}
+            )
         return rows
 
     def pairs(self) -> list[tuple[int, int]]:
@@ -119,8 +129,14 @@ class Results:
         for lag in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0):
             for process, slow in enumerate((220.0, 60.0), start=1):
                 time = factor * slow * lag / (lag + 1)
-                interval = {"mean_ps": 1.03 * time, "lower_ps": time / (1.1 + lag / 200), "upper_ps": time * (1.1 + lag / 200)}
-                rows.append({"lag_ps": lag, "process": process, "estimate_ps": time} | interval | {"active_fraction": 1.0})
+                interval = {
+                    "mean_ps": 1.03 * time,
+                    "lower_ps": time / (1.1 + lag / 200),
+                    "upper_ps": time * (1.1 + lag / 200),
+                }
+                rows.append(
+                    {"lag_ps": lag, "process": process, "estimate_ps": time} | interval | {"active_fraction": 1.0}
+                )
         return rows
 
     def members(self) -> tuple[list[str], list[str], list[str]]:
@@ -133,7 +149,13 @@ class Results:
                 validation = training - 0.05 * (1 + fold) - 0.004 * epochs
                 rows = {"epoch": epochs, "training_score": training, "validation_score": validation}
                 histories.append(self.table(f"history-{name}", pd.DataFrame(rows).to_dict("records")))
-                known = {"fold": fold, "seed": seed, "lag_ps": 10.0, "dimensions": 3, "best_epoch": int(epochs[validation.argmax()])}
+                known = {
+                    "fold": fold,
+                    "seed": seed,
+                    "lag_ps": 10.0,
+                    "dimensions": 3,
+                    "best_epoch": int(epochs[validation.argmax()]),
+                }
                 best = {"score_training": training.max(), "score_validation": validation.max()}
                 scores.append(self.json(f"scores-{name}", known | best))
                 tica = {"score_training": 2.6 + 0.02 * fold, "score_validation": 2.5 - 0.04 * fold}
@@ -142,7 +164,13 @@ class Results:
 
     def pretraining_rows(self) -> list[dict]:
         return [
-            {"step": 100 * epoch, "epoch": epoch, "training_mse": 0.9**epoch, "r2_all_atom": 1 - 0.8**epoch, "r2_heavy": 1 - 0.9**epoch}
+            {
+                "step": 100 * epoch,
+                "epoch": epoch,
+                "training_mse": 0.9**epoch,
+                "r2_all_atom": 1 - 0.8**epoch,
+                "r2_heavy": 1 - 0.9**epoch,
+            }
             for epoch in range(12)
         ]
 
@@ -158,6 +186,7 @@ class Results:
             "learning_curves": {"histories": self.histories, "scores": self.scores},
             "vamp2_scores": {"model": self.scores, "baseline": self.baseline, "names": NAMES},
             "rates_network": {"states": self.populations, "rates": self.rates},
+            "passage_times": {"rates": self.rates},
             "stationary_populations": {"states": self.populations},
             "pretraining": {"history": self.pretraining},
         }[figure]
@@ -207,6 +236,13 @@ def larger_results(tmp_path_factory) -> list[Results]:
 
 
 @pytest.fixture(scope="module")
+def larger_drawings(larger_results, tmp_path_factory):
+    """Each figure of the two larger systems, drawn once for all tests."""
+    folder = tmp_path_factory.mktemp("larger_drawings")
+    return cache(lambda figure: [Drawn(figure, results, folder / f"{results.n_states}") for results in larger_results])
+
+
+@pytest.fixture(scope="module")
 def draw(results, tmp_path_factory):
     """Each figure of the three-state system, drawn once for all tests."""
     folder = tmp_path_factory.mktemp("drawn")
@@ -214,7 +250,7 @@ def draw(results, tmp_path_factory):
 
 
 def test_every_figure_has_a_case_and_a_caption(results):
-    assert len(FIGURES) == 10
+    assert len(FIGURES) == 11
     for figure in FIGURES:
         assert results.inputs(figure)
         assert (ROOT / f"workflow/report/{figure}.rst").stat().st_size > 200
@@ -252,13 +288,21 @@ def test_every_axis_says_its_unit(figure, draw):
     labels = {label for ax in drawn.axes for label in (ax.get_xlabel(), ax.get_ylabel()) if label}
     labels |= {text for text in (drawn.get_supxlabel(), drawn.get_supylabel()) if text}
     assert labels or figure == "rates_network"
-    bare = {label for label in labels - WITHOUT_UNIT if not re.search(r"\((°|kT|ps|ns|µs|standard deviations|validation)\)$", label)}
+    bare = {
+        label
+        for label in labels - WITHOUT_UNIT
+        if not re.search(r"\((°|kT|ps|ns|µs|standard deviations|validation)\)$", label)
+    }
     assert bare <= {"transition probability"}
 
 
 @every_figure
-def test_no_label_is_cut_off_or_lies_on_another(figure, draw):
-    drawn = draw(figure).figure
+def test_no_label_is_cut_off_or_lies_on_another(figure, draw, larger_drawings):
+    for drawn in (draw(figure), *larger_drawings(figure)):
+        check_labels(drawn.figure)
+
+
+def check_labels(drawn) -> None:
     drawn.draw_without_rendering()
     page, boxes = drawn.bbox, {text: text.get_window_extent() for text in labels_of(drawn)}
     for text, box in boxes.items():
@@ -273,16 +317,21 @@ def labels_of(drawn) -> list:
     """Every visible text of a figure but the numbers at its ticks."""
     texts = [text for text in (drawn._suptitle, drawn._supxlabel, drawn._supylabel) if text]
     for ax in drawn.axes:
-        texts += [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts, *(ax.get_legend().get_texts() if ax.get_legend() else [])]
+        texts += [
+            ax.title,
+            ax.xaxis.label,
+            ax.yaxis.label,
+            *ax.texts,
+            *(ax.get_legend().get_texts() if ax.get_legend() else []),
+        ]
     for legend in drawn.legends:
         texts += legend.get_texts()
     return [text for text in texts if text.get_text().strip() and text.get_visible()]
 
 
 @every_figure
-def test_two_and_five_states_are_drawn(figure, larger_results, tmp_path):
-    for results in larger_results:
-        drawn = Drawn(figure, results, tmp_path)
+def test_two_and_five_states_and_many_residues_are_drawn(figure, larger_drawings):
+    for drawn in larger_drawings(figure):
         assert drawn.pdf.stat().st_size < 1_000_000
 
 
@@ -330,7 +379,9 @@ def test_four_residues_that_vary_most_are_drawn_in_the_order_of_the_chain(tmp_pa
 def test_free_energy_follows_the_model_not_the_counts(draw, results):
     bins = draw("free_energy").saved
     assert bins.free_energy_kT.min() == 0
-    in_basin = [bins[(bins.phi_deg - phi).abs().lt(50) & (bins.psi_deg - psi).abs().lt(45)] for phi, psi in BASINS_DEG[:2]]
+    in_basin = [
+        bins[(bins.phi_deg - phi).abs().lt(50) & (bins.psi_deg - psi).abs().lt(45)] for phi, psi in BASINS_DEG[:2]
+    ]
     populations = [np.exp(-basin.free_energy_kT).sum() for basin in in_basin]
     expected = results.probability()[0] / results.probability()[1]
     assert populations[0] / populations[1] == pytest.approx(expected, rel=0.15)
@@ -360,7 +411,7 @@ def test_timescales_are_drawn_in_the_unit_of_the_label_with_the_chosen_lag_and_t
 
 def test_the_ck_test_names_its_largest_deviation(draw):
     drawn = draw("ck_test")
-    assert drawn.figure.get_suptitle() == "largest deviation 0.032 (1.2 standard errors)"
+    assert drawn.figure.get_suptitle() == "pass: the largest deviation is 0.032, and 1.2 standard errors"
     assert [ax.get_title() for ax in drawn.axes[:4]] == ["1 → 1", "1 → 2", "1 → 3", "2 → 1"]
     pair = drawn.saved[(drawn.saved.from_state == 1) & (drawn.saved.to_state == 2)]
     np.testing.assert_allclose(drawn.axes[1].lines[0].get_ydata(), pair.predicted, rtol=1e-6)
@@ -386,13 +437,20 @@ def test_scores_have_mean_deviation_and_upper_bound(draw):
 
 
 def test_node_areas_are_probabilities_and_unseen_transitions_have_no_arrow(draw, results):
-    network, times = draw("rates_network").axes
+    (network,) = draw("rates_network").axes
     areas = np.array([node.get_sizes()[0] for node in network.collections])
     np.testing.assert_allclose(areas / areas.sum(), results.probability())
-    arrows = [text for text in network.texts if getattr(text, "arrow_patch", None)]
-    assert len(arrows) == 4
-    assert len(times.texts) == 2 * 6
-    assert times.get_title().endswith("(ps)")
+    assert len([text for text in network.texts if getattr(text, "arrow_patch", None)]) == 4
+    assert network.get_title() == "mean first passage times (ps)"
+
+
+def test_every_passage_time_is_written_with_its_interval(draw):
+    drawn = draw("passage_times")
+    texts = {tuple(map(float, text.xy)): [] for text in drawn.axes[0].texts}
+    for text in drawn.axes[0].texts:
+        texts[tuple(map(float, text.xy))].append(text.get_text())
+    assert texts[2.0, 1.0] == ["210", "168–273"]
+    assert len(texts) == 6
 
 
 def test_free_energies_are_relative_to_the_most_probable_state(draw):
@@ -404,13 +462,15 @@ def test_free_energies_are_relative_to_the_most_probable_state(draw):
 def test_stores_of_other_trajectories_are_refused(results, tmp_path):
     arguments = results.inputs("ramachandran") | {"states": results.states[::-1]}
     files = {"pdf": str(tmp_path / "a.pdf"), "png": str(tmp_path / "a.png"), "table": str(tmp_path / "a.csv")}
-    with pytest.raises(ValueError, match="trajectory 'run-1', but .* is of 'run-0'"):
+    with pytest.raises(ValueError, match=r"trajectory 'run-1', but .* is of 'run-0'"):
         script("ramachandran").main(**arguments, style=STYLE, **files)
 
 
 def test_a_system_without_phi_and_psi_is_a_clear_error(tmp_path):
     results = Results(tmp_path / "results")
-    path = results.store("bare", {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}, features=np.ones((3, 2), "f4"))
+    path = results.store(
+        "bare", {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}, features=np.ones((3, 2), "f4")
+    )
     with pytest.raises(ValueError, match=r"bare\.zarr\.zip: no residue has both phi and psi"):
         script("ramachandran").main([path], results.states[:1], STYLE, "a.pdf", "a.png", "a.csv")
 

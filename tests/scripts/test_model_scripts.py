@@ -1,19 +1,19 @@
 import csv
 import json
 
-import numpy as np
-import pytest
-
 import fit_tica
+import numpy as np
 import project_variables
+import pytest
 import select_model
 import split_trajectories
 import train_vampnet
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.vamp import read_weights
+
 from tests.systems import simulate_chain, three_state_chain
 
-TRAJECTORIES = {"run-0": 1500, "run-1": 1400, "run-2": 1300, "run-10": 1600}
+TRAJECTORIES = {"run-0": 1500, "run-1": 1400, "run-2": 1300, "run-10": 1650}
 VAMPNET = {
     "kind": "vampnet",
     "mixer": "sum",
@@ -136,7 +136,8 @@ def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, spl
         assert float(best["validation_score"]) == pytest.approx(found["score_validation"], abs=1e-4)
         _, description = read_weights(weights)
         assert description["lag_frames"] == 2
-        assert set(names["training"]) < description["provenance"]["inputs"].keys()
+        assert description["trajectories"] == names
+        assert description["provenance"]["inputs"].keys() == TRAJECTORIES.keys() | {"split"}
 
 
 def test_both_kinds_of_model_find_the_hidden_states(vampnets, ticas):

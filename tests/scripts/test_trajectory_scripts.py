@@ -3,13 +3,13 @@
 import json
 
 import build_token_table
+import check_lags
 import compute_torsions
 import inspect_trajectory
 import mdtraj
 import numpy as np
 import pytest
 import simulate_trajectories
-
 from geom2msm.store import read_array, read_attributes
 from geom2msm.topology import load_topology, read_token_table
 from geom2msm.torsions import backbone_torsions, feature_names
@@ -32,7 +32,7 @@ def run(structure, tmp_path_factory):
     return path
 
 
-def inspected(run, structure, path, *, longest_lag_ps=0.5):
+def inspected(run, structure, path):
     inspect_trajectory.main(
         run,
         structure,
@@ -41,7 +41,6 @@ def inspected(run, structure, path, *, longest_lag_ps=0.5):
         trajectory="run-0",
         selection=SELECTION,
         frame_interval_ps=0.1,
-        longest_lag_ps=longest_lag_ps,
     )
     return json.loads(path.read_text())
 
@@ -56,10 +55,14 @@ def test_a_simulated_run_has_an_inventory(run, structure, tmp_path):
     assert inventory["sha256"] == inventory["provenance"]["inputs"]["file"]
 
 
-def test_a_run_shorter_than_the_longest_lag_leaves_no_inventory(run, structure, tmp_path):
+def test_a_run_shorter_than_the_longest_lag_is_refused(run, structure, tmp_path):
+    inspected(run, structure, tmp_path / "run-0.json")
+    lags, inventories = tmp_path / "lags.json", [str(tmp_path / "run-0.json")]
     with pytest.raises(ValueError, match="longest lag in the config, 1 ps"):
-        inspected(run, structure, tmp_path / "run-0.json", longest_lag_ps=1.0)
-    assert not list(tmp_path.iterdir())
+        check_lags.main(inventories, str(lags), longest_lag_ps=1.0)
+    assert not lags.exists()
+    check_lags.main(inventories, str(lags), longest_lag_ps=0.5)
+    assert json.loads(lags.read_text()) == {"longest_lag_ps": 0.5, "shortest_trajectory_ps": 1.0}
 
 
 def test_the_token_table_lists_caps_and_alanine(structure, tmp_path):

@@ -4,8 +4,6 @@ import mdtraj
 import numpy as np
 import openmm
 import pytest
-from openmm import app, unit
-
 from geom2msm import simulation as module
 from geom2msm.simulation import (
     SimulationSettings,
@@ -17,6 +15,7 @@ from geom2msm.simulation import (
     simulate,
     start,
 )
+from openmm import app, unit
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +90,9 @@ def test_heavier_hydrogens_leave_the_total_mass_and_the_energy(structure):
         masses.append(sum(system.getParticleMass(i)._value for i in range(22)))
     assert energies[0] == pytest.approx(energies[1], abs=1e-9)
     assert masses[0] == pytest.approx(masses[1])
+    # Atom 0 is a hydrogen: without its 3 u, 4 fs steps are too long.
+    assert heavy.getParticleMass(0)._value == 3
+    assert light.getParticleMass(0)._value == pytest.approx(1.008, abs=1e-3)
 
 
 def test_the_start_structure_is_the_minimum_of_the_force_field(structure):

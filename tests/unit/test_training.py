@@ -3,7 +3,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-
 from geom2msm.training import (
     EpochScores,
     TokenPairs,
@@ -18,6 +17,7 @@ from geom2msm.training import (
     write_scores,
 )
 from geom2msm.vamp import PairedValues, vamp2_score
+
 from tests.systems import exact_vamp2, implied_timescales, simulate_chain, three_state_chain
 
 CONFIG = VampnetConfig(
@@ -119,6 +119,15 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(training, v
     assert runs[0][1] == runs[1][1]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not torch.equal(weights[0]["lobe.vector_mixing.weight"], weights[2]["lobe.vector_mixing.weight"])
+
+
+def test_the_first_weights_depend_on_the_seed_and_on_nothing_else(training):
+    lobes = []
+    for seed, elsewhere in ((3, 0), (3, 1), (4, 0)):
+        torch.manual_seed(elsewhere)
+        lobes.append(new_lobe(training, config=CONFIG, seed=seed).vector_mixing.weight)
+    assert torch.equal(lobes[0], lobes[1])
+    assert not torch.equal(lobes[0], lobes[2])
 
 
 def test_training_does_not_touch_the_global_random_numbers(training, validation):

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-
 from geom2msm.vamp import (
     Covariances,
     PairedValues,
@@ -15,6 +14,7 @@ from geom2msm.vamp import (
     vamp2_score_batch_mean,
     write_weights,
 )
+
 from tests.systems import double_well, exact_vamp2, implied_timescales, simulate_chain, three_state_chain
 
 EPSILON = 1e-6

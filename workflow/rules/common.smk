@@ -4,7 +4,15 @@ from pathlib import Path
 sys.path.append(str(Path(str(workflow.current_basedir)).parents[1] / "scripts"))
 
 from geom2msm.provenance import source_digest
-from geom2msm.schema import ConfigError, load_encoders, load_system, longest_lag_ps, read_schema, trajectory_files, validated
+from geom2msm.schema import (
+    ConfigError,
+    load_encoders,
+    load_system,
+    longest_lag_ps,
+    read_schema,
+    trajectory_files,
+    validated,
+)
 from snakemake.exceptions import WorkflowError
 
 try:

@@ -1,9 +1,3 @@
-def pretraining_geometries(wildcards):
-    """The collections that an encoder is pretrained on."""
-    names = ENCODERS["encoders"][wildcards.encoder].get("pretraining", {}).get("geometries", [])
-    return [f"<results>/geometries/{name}{Path(ENCODERS['geometries'][name]['path']).suffix}" for name in names]
-
-
 rule fetch_geometries:
     output:
         geometries="<results>/geometries/{geometries}{ending,\\.(hdf5|npz)}",

@@ -16,6 +16,7 @@ rule figures:
                 "learning_curves",
                 "vamp2_scores",
                 "rates_network",
+                "passage_times",
                 "stationary_populations",
             ],
         ),
@@ -253,6 +254,33 @@ rule figure_rates_network:
         source=source_digest("figure_rates_network"),
     script:
         "../../scripts/figure_rates_network.py"
+
+
+rule figure_passage_times:
+    input:
+        rates=of_model("<results>/{system}/msm/{model}/rates.csv", model="model"),
+        style="config/figures.mplstyle",
+    output:
+        pdf="<results>/{system}/figures/passage_times.pdf",
+        png=report(
+            "<results>/{system}/figures/passage_times.png",
+            caption="../report/passage_times.rst",
+            category="{system}",
+            labels={"figure": "passage times"},
+        ),
+        table="<results>/{system}/figures/passage_times.csv",
+    log:
+        "<logs>/{system}/figure_passage_times.log",
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="20m",
+    params:
+        source=source_digest("figure_passage_times"),
+    script:
+        "../../scripts/figure_passage_times.py"
 
 
 rule figure_stationary_populations:

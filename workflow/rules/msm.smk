@@ -1,14 +1,6 @@
-def state_structures():
-    """One structure per macrostate of every system's model."""
-    return [
-        f"<results>/{name}/msm/{system['msm']['model']}/structures/state-{state}.pdb"
-        for name, system in SYSTEMS.items()
-        for state in range(1, system["msm"]["n_macrostates"] + 1)
-    ]
-
-
 rule cluster_microstates:
     input:
+        lags="<results>/{system}/lags.json",
         variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
     output:
         microstates="<results>/{system}/msm/{model}/microstates.npz",

@@ -1,33 +1,3 @@
-def trajectory_file(wildcards):
-    """The raw trajectory: simulated here, or the user's file."""
-    simulated = f"<results>/{wildcards.system}/simulation/{wildcards.trajectory}.xtc"
-    return TRAJECTORIES[wildcards.system].get(wildcards.trajectory) or simulated
-
-
-def simulation_settings(wildcards):
-    """The simulate section together with the temperature, which free energies need too."""
-    trajectories = SYSTEMS[wildcards.system]["trajectories"]
-    return trajectories["simulate"] | {"temperature_K": trajectories["temperature_K"]}
-
-
-def run_number(wildcards):
-    """The number in a simulated trajectory's name."""
-    return int(wildcards.trajectory.removeprefix("run-"))
-
-
-def topology_file(wildcards):
-    """The file that names the atoms."""
-    trajectories = SYSTEMS[wildcards.system]["trajectories"]
-    return trajectories["topology"] if "topology" in trajectories else trajectories["simulate"]["structure"]
-
-
-def inspection_settings(wildcards):
-    """What a trajectory is checked against."""
-    system = SYSTEMS[wildcards.system]
-    keys = ("selection", "frame_interval_ps")
-    return {key: system["trajectories"][key] for key in keys} | {"longest_lag_ps": longest_lag_ps(system)}
-
-
 rule simulate_trajectories:
     input:
         structure=lookup(dpath="{system}/trajectories/simulate/structure", within=SYSTEMS),
@@ -71,6 +41,28 @@ rule inspect_trajectory:
         source=source_digest("inspect_trajectory"),
     script:
         "../../scripts/inspect_trajectory.py"
+
+
+# Apart from the inspection, so that a longer scan of lags embeds nothing anew.
+rule check_lags:
+    input:
+        inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
+    output:
+        lags="<results>/{system}/lags.json",
+    log:
+        "<logs>/{system}/check_lags.log",
+    priority: 10
+    conda:
+        "../../envs/check_lags.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        longest_lag_ps=system_longest_lag_ps,
+        source=source_digest("check_lags"),
+    script:
+        "../../scripts/check_lags.py"
 
 
 rule build_token_table:

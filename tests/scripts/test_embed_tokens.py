@@ -1,0 +1,99 @@
+"""The embedding rule: one trajectory in, one complete store out, whatever happens in between."""
+
+import json
+from pathlib import Path
+
+import build_token_table
+import embed_tokens
+import inspect_trajectory
+import mdtraj
+import numpy as np
+import pytest
+import torch
+from geom2msm.encoder.embedding import chunked
+from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
+from geom2msm.encoder.weights import EncoderCard, save_encoder
+from geom2msm.store import read_array, read_attributes
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A peptide-like chain of eight heavy atoms in two residues, 40 frames, its inventory, tokens and an encoder."""
+    topology, rng = mdtraj.Topology(), np.random.default_rng(0)
+    chain = topology.add_chain("A")
+    for number in (1, 2):
+        residue = topology.add_residue("ALA", chain, resSeq=number)
+        atoms = [
+            topology.add_atom(name, mdtraj.element.get_by_symbol(name[0]), residue) for name in ("N", "CA", "C", "O")
+        ]
+        for one, other in ((0, 1), (1, 2), (2, 3)):
+            topology.add_bond(atoms[one], atoms[other])
+    line = np.stack([0.14 * np.arange(8), 0.05 * (np.arange(8) % 2), np.zeros(8)], axis=1)
+    frames = line + 0.01 * rng.standard_normal((40, 8, 3))
+    trajectory = mdtraj.Trajectory(frames.astype(np.float32), topology, time=np.arange(40) * 2.0)
+    trajectory[0].save_pdb(tmp_path / "top.pdb")
+    trajectory.save_xtc(tmp_path / "run.xtc")
+    given = {"topology": str(tmp_path / "top.pdb"), "inventory": str(tmp_path / "run.json")}
+    given |= {"table": str(tmp_path / "tokens.csv"), "weights": str(tmp_path / "weights.safetensors")}
+    given["trajectory"] = str(tmp_path / "run.xtc")
+    build_token_table.main(given["topology"], given["table"], selection="not element H")
+    inspect_trajectory.main(
+        given["trajectory"], given["topology"], given["inventory"], system="s", trajectory="run",
+        selection="not element H", frame_interval_ps=2.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    config = ViSNetConfig(2, 16, 4, 8, 0.5)
+    save_encoder(given["weights"], ViSNet(config), EncoderCard("small", "visnet", (1, 6, 7, 8), config))
+    return given
+
+
+def test_the_store_holds_tokens_positions_times_and_where_they_come_from(files, tmp_path):
+    store = str(tmp_path / "run.zarr.zip")
+    embed_tokens.main(**files, tokens=store, neighbor_rule="all", source="digest")
+    assert read_array(store, "scalars").shape == (40, 2, 16)
+    assert read_array(store, "vectors").shape == (40, 2, 3, 16)
+    np.testing.assert_allclose(read_array(store, "time_ps"), np.arange(40) * 2.0)
+    calpha = mdtraj.load(files["trajectory"], top=files["topology"]).xyz[:, [1, 5]]
+    np.testing.assert_allclose(read_array(store, "positions_nm"), calpha, atol=1e-6)
+    attributes = read_attributes(store)
+    assert attributes["encoder"] == "small"
+    assert attributes["neighbor_rule"] == "all"
+    assert attributes["frame_interval_ps"] == 2.0
+    assert set(attributes["provenance"]["inputs"]) == {"trajectory", "topology", "table", "weights"}
+
+
+def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed_tokens, "frames_per_chunk", lambda *_: 7)
+    embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), neighbor_rule="all", source="digest")
+    calls, embed = [], embed_tokens.embed
+
+    def killed_in_the_third_chunk(*arguments, **keywords):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return embed(*arguments, **keywords)
+
+    monkeypatch.setattr(embed_tokens, "embed", killed_in_the_third_chunk)
+    path = tmp_path / "run.zarr.zip"
+    with pytest.raises(KeyboardInterrupt):
+        embed_tokens.main(**files, tokens=str(path), neighbor_rule="all", source="digest")
+    assert not path.exists()
+    embed_tokens.main(**files, tokens=str(path), neighbor_rule="all", source="digest")
+    assert len(calls) == 3 + 4
+    assert path.read_bytes() == (tmp_path / "whole.zarr.zip").read_bytes()
+
+
+def test_a_trajectory_shorter_than_its_inventory_says_leaves_no_store(files, tmp_path):
+    inventory = Path(files["inventory"])
+    inventory.write_text(json.dumps(json.loads(inventory.read_text()) | {"n_frames": 50}))
+    with pytest.raises(ValueError, match="frames"):
+        embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), neighbor_rule="all", source="digest")
+    assert not (tmp_path / "run.zarr.zip").exists()
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 50])
+def test_recutting_pieces_keeps_every_frame_in_order(size):
+    pieces = [np.arange(start, stop) for start, stop in ((0, 5), (5, 6), (6, 20))]
+    cut = list(chunked(iter(pieces), size))
+    np.testing.assert_array_equal(np.concatenate(cut), np.arange(20))
+    assert {len(piece) for piece in cut[:-1]} <= {size}

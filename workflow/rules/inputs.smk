@@ -1,0 +1,71 @@
+# What single rules read and are told; what several share is in common.smk.
+
+
+def trajectory_file(wildcards):
+    """The raw trajectory: simulated here, or the user's file."""
+    simulated = f"<results>/{wildcards.system}/simulation/{wildcards.trajectory}.xtc"
+    return TRAJECTORIES[wildcards.system].get(wildcards.trajectory) or simulated
+
+
+def simulation_settings(wildcards):
+    """The simulate section together with the temperature, which free energies need too."""
+    trajectories = SYSTEMS[wildcards.system]["trajectories"]
+    return trajectories["simulate"] | {"temperature_K": trajectories["temperature_K"]}
+
+
+def run_number(wildcards):
+    """The number in a simulated trajectory's name."""
+    return int(wildcards.trajectory.removeprefix("run-"))
+
+
+def topology_file(wildcards):
+    """The file that names the atoms."""
+    trajectories = SYSTEMS[wildcards.system]["trajectories"]
+    return trajectories["topology"] if "topology" in trajectories else trajectories["simulate"]["structure"]
+
+
+def system_longest_lag_ps(wildcards):
+    """The longest lag anywhere in the system's config."""
+    return longest_lag_ps(SYSTEMS[wildcards.system])
+
+
+def inspection_settings(wildcards):
+    """What a trajectory is checked against."""
+    system = SYSTEMS[wildcards.system]
+    keys = ("selection", "frame_interval_ps")
+    return {key: system["trajectories"][key] for key in keys}
+
+
+def pretraining_geometries(wildcards):
+    """The collections that an encoder is pretrained on."""
+    names = ENCODERS["encoders"][wildcards.encoder].get("pretraining", {}).get("geometries", [])
+    return [f"<results>/geometries/{name}{Path(ENCODERS['geometries'][name]['path']).suffix}" for name in names]
+
+
+def models_of_kind(kind):
+    """Pattern of the names of all models of one kind, in any system."""
+    names = {n for system in SYSTEMS.values() for n, model in system["models"].items() if model["kind"] == kind}
+    return "|".join(sorted(names)) or "no_model_of_this_kind"
+
+
+def features_of_model(wildcards):
+    """The feature stores that a linear model works on."""
+    feature = SYSTEMS[wildcards.system]["models"][wildcards.model]["feature"]
+    return per_trajectory(f"<results>/{{system}}/features/{feature}/{{trajectory}}.zarr.zip")(wildcards)
+
+
+def projected_store(wildcards):
+    """What a model reads of one trajectory: its features, or the tokens."""
+    system = SYSTEMS[wildcards.system]
+    feature = system["models"][wildcards.model].get("feature")
+    folder = f"features/{feature}" if feature else f"tokens/{system['encoder']}"
+    return f"<results>/{wildcards.system}/{folder}/{wildcards.trajectory}.zarr.zip"
+
+
+def state_structures():
+    """One structure per macrostate of every system's model."""
+    return [
+        f"<results>/{name}/msm/{system['msm']['model']}/structures/state-{state}.pdb"
+        for name, system in SYSTEMS.items()
+        for state in range(1, system["msm"]["n_macrostates"] + 1)
+    ]
