@@ -1,6 +1,7 @@
 """Write the microstate, the macrostate and the state probabilities of every frame of one trajectory."""
 
 import numpy as np
+
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance
 from geom2msm.states import assign_microstates, read_variables, state_probabilities

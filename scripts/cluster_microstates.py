@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings
 from geom2msm.provenance import provenance, replace_when_complete

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from geom2msm.encoder.embedding import TokenMap, check_elements, chunked, embed, frames_per_chunk
 from geom2msm.encoder.weights import load_encoder
 from geom2msm.log import log_to, progress
@@ -23,7 +24,15 @@ def token_map(topology, table, atoms) -> TokenMap:
 
 
 def main(
-    trajectory: str, topology: str, inventory: str, table: str, weights: str, tokens: str, *, neighbor_rule: str, source: str
+    trajectory: str,
+    topology: str,
+    inventory: str,
+    table: str,
+    weights: str,
+    tokens: str,
+    *,
+    neighbor_rule: str,
+    source: str,
 ) -> None:
     """Embed chunk by chunk into a store; a killed run continues after its last whole chunk."""
     known, residues, molecules = (

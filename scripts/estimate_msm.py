@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+
 from geom2msm.kinetics import model_summary, rate_table, state_table
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, count_transitions, estimate_model, sample_posterior

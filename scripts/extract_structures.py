@@ -6,6 +6,7 @@ from pathlib import Path
 import mdtraj
 import numpy as np
 import pandas as pd
+
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
 from geom2msm.store import read_array, read_attributes

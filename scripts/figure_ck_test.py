@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color, time_unit
-from matplotlib.axes import Axes
 
 
 def plot_ck_test(ax: Axes, pair: pd.DataFrame) -> None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.ramachandran import frame_weights, free_energy_map, grid, read_frames, read_torsions
 from geom2msm.style import label_torsion_axes, save_figure, start_figure
-from matplotlib.axes import Axes
 
 
 def plot_free_energy(ax: Axes, bins: pd.DataFrame, *, highest_kT: float) -> None:

@@ -1,11 +1,12 @@
 """Implied timescales against lag time, of the model and of the baseline."""
 
 import pandas as pd
-from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, time_unit
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import LogFormatter
+
+from geom2msm.log import log_to
+from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, time_unit
 
 NEVER, EVER = 1e-9, 1e9
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
-from matplotlib.axes import Axes
 
 
 def plot_learning_curves(ax: Axes, curves: pd.DataFrame) -> None:

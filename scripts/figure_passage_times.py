@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, short_number, start_figure, state_color, time_unit
-from matplotlib.axes import Axes
 
 
 def plot_passage_times(ax: Axes, rates: pd.DataFrame) -> None:

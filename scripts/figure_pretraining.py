@@ -1,9 +1,10 @@
 """How the encoder learned to find the noise that was added to molecular geometries."""
 
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import MARKERS, save_figure, start_figure
-from matplotlib.axes import Axes
 
 CURVES = {"r2_all_atom": "all atoms", "r2_heavy": "without hydrogens"}
 
@@ -16,7 +17,7 @@ def plot_pretraining(ax: Axes, history: pd.DataFrame) -> None:
     for (column, label), marker in zip(CURVES.items(), MARKERS, strict=False):
         color = "0" if column == "r2_all_atom" else "0.55"
         ax.plot(history.epoch, history[column], color=color, marker=marker, label=label)
-    ax.set(xlabel="epoch", ylabel="R² of the denoising head (validation)")
+    ax.set(xlabel="epoch", ylabel="R² of the denoising head (validation)", xlim=(0, None), ylim=(None, 1))
     ax.legend(loc="lower right", title="held-out molecules")
 
 

@@ -3,10 +3,11 @@
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.ramachandran import grid, read_frames, read_torsions, state_map
 from geom2msm.style import label_torsion_axes, save_figure, start_figure, state_color, state_legend
-from matplotlib.axes import Axes
 
 PALEST = 0.4
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, short_number, start_figure, state_color, time_unit
-from matplotlib.axes import Axes
 
 LARGEST_NODE, WIDTHS, BEND = 1600, (0.5, 3.5), 0.18
 HALF_WIDTH, HALF_HEIGHT = 1.8, 1.4

@@ -1,23 +1,23 @@
 """The slow variables of the token model on the Ramachandran map."""
 
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.ramachandran import grid, mean_map, read_frames, read_torsions
 from geom2msm.style import label_torsion_axes, save_figure, start_figure
-from matplotlib.axes import Axes
 
 MAX_FUNCTIONS = 3
-HIGHEST = 2.5
 
 
-def plot_singular_functions(ax: Axes, bins: pd.DataFrame) -> None:
-    """Mean of one singular function in the bins of one residue's map; white is zero in the middle of the scale.
+def plot_singular_functions(ax: Axes, bins: pd.DataFrame, *, highest: float) -> None:
+    """Mean of one singular function in the bins of one residue's map; colors run from minus to plus `highest`.
 
     `bins` has the columns residue, phi_deg, psi_deg, function (the constant is function 1), mean.
     """
-    image, limits = grid(bins, "mean"), {"vmin": -HIGHEST, "vmax": HIGHEST}
+    image, limits = grid(bins, "mean"), {"vmin": -highest, "vmax": highest}
     ax.imshow(image, extent=(-180, 180, -180, 180), origin="lower", interpolation="nearest", cmap="PuOr_r", **limits)
-    ax.set_facecolor("0.9")
+    ax.set_facecolor("0.78")
     ax.set_title(f"function {bins.function.iloc[0]}, {bins.residue.iloc[0]}")
     label_torsion_axes(ax)
 
@@ -31,10 +31,12 @@ def main(features: list[str], variables: list[str], style: str, pdf: str, png: s
         for residue in torsions
         for index in range(values.shape[1])
     ]
+    # Rare states have large values: the scale ends where 99 % of the bins do.
+    highest = float(pd.concat(maps)["mean"].abs().quantile(0.99))
     panels = (len(torsions), values.shape[1])
     figure, axes = start_figure(style, columns=2, height=0.15 + 0.7 * len(torsions), panels=panels, share=True)
     for ax, bins in zip(axes.flat, maps, strict=True):
-        plot_singular_functions(ax, bins)
+        plot_singular_functions(ax, bins, highest=highest)
     label = "singular function\n(standard deviations)"
     figure.colorbar(axes[0, 0].images[0], ax=axes, label=label, extend="both", shrink=0.9 / len(torsions) ** 0.5)
     save_figure(figure, pd.concat(maps), pdf=pdf, png=png, csv=table)

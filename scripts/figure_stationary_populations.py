@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color
-from matplotlib.axes import Axes
 
 
 def errors(states: pd.DataFrame, column: str) -> np.ndarray:

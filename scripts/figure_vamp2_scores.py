@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, time_unit
-from matplotlib.axes import Axes
 
 SHIFTS = {"training": -0.22, "validation": 0.15}
 

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 from geom2msm.download import obtain
 from geom2msm.encoder.checkpoints import read_geom2vec
 from geom2msm.encoder.visnet import ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, build_encoder, save_encoder
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
-from safetensors.torch import load_file
 
 READERS = {"safetensors": load_file, "geom2vec": read_geom2vec}
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import torch
+
 from geom2msm.encoder.geometries import hold_out, read_molecules
 from geom2msm.encoder.pretraining import PretrainingConfig, pretrain
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance
 from geom2msm.store import read_array, read_attributes, write_store

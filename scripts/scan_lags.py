@@ -1,6 +1,7 @@
 """Estimate implied timescales over a range of lag times."""
 
 import numpy as np
+
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings
 from geom2msm.markov import scan_lags as scan

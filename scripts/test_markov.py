@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, sample_posterior
 from geom2msm.markov_validation import ck_table, ck_verdict

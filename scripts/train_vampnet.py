@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict
 
 import torch
+
 from geom2msm.log import log_to
 from geom2msm.pairs import select_stores
 from geom2msm.provenance import provenance, replace_when_complete

@@ -1,1 +1,1 @@
-"""From molecular-dynamics trajectories to Markov state models through the tokens of a pretrained geometric graph network."""
+"""From molecular-dynamics trajectories, through tokens of a pretrained graph network, to Markov state models."""

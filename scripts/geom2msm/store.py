@@ -57,9 +57,10 @@ class PartialStore:
 
     def _create(self, layout: Mapping[str, ArrayLayout], attributes: Mapping) -> None:
         group = zarr.create_group(LocalStore(self.folder / "store"), attributes=dict(attributes))
+        chunk = min(self.chunk_frames, self.n_frames)
         for name, array in layout.items():
             group.create_array(
-                name, shape=(self.n_frames, *array.frame_shape), chunks=(min(self.chunk_frames, self.n_frames), *array.frame_shape),
+                name, shape=(self.n_frames, *array.frame_shape), chunks=(chunk, *array.frame_shape),
                 dtype=array.dtype, compressors=None, filters=None, fill_value=0, dimension_names=array.axes,
                 config={"write_empty_chunks": True},
             )  # fmt: skip

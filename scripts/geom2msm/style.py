@@ -18,7 +18,7 @@ LEGEND_ENTRY_INCH = 0.8
 DROPPED = 0
 DROPPED_COLOR = "0.6"
 # Slow processes and models are not states: they are black and gray and told apart by their markers.
-GRAYS = ("0.0", "0.45", "0.65", "0.3", "0.55")
+GRAYS = ("0.0", "0.4", "0.65", "0.25", "0.55")
 MARKERS = ("o", "s", "^", "D", "v")
 TIME_UNITS = (("µs", 1e6), ("ns", 1e3), ("ps", 1.0))
 

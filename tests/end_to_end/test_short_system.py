@@ -96,7 +96,11 @@ def test_a_run_killed_again_and_again_ends_with_the_same_results(finished, tmp_p
     folder = checkout(tmp_path / "geom2msm")
     for seconds in (12, 25, 40):
         process = subprocess.Popen(
-            [sys.executable, "run.py"], cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "run.py"],
+            cwd=folder,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             process.wait(timeout=seconds)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from geom2msm.encoder.embedding import TokenMap, embed
 from geom2msm.encoder.neighbors import neighbor_table
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CUTOFF_NM = 0.5
 SEEDS = st.integers(0, 2**31 - 1)

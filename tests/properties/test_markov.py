@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from geom2msm.kinetics import mean_first_passage_times
 from geom2msm.markov import (
     MarkovModel,
@@ -12,8 +15,6 @@ from geom2msm.markov import (
 )
 from geom2msm.markov_validation import ck_table, ck_verdict
 from geom2msm.states import find_macrostates
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from systems import double_well, simulate_chain, three_state_chain
 from systems import implied_timescales as exact_timescales
 

@@ -1,7 +1,8 @@
 import torch
-from geom2msm.mixers import SumMixer, SumMixerConfig
 from hypothesis import given
 from hypothesis import strategies as st
+
+from geom2msm.mixers import SumMixer, SumMixerConfig
 
 seeds = st.integers(0, 2**31)
 sizes = st.integers(1, 6)

@@ -5,9 +5,10 @@ import zipfile
 import numpy as np
 import pytest
 import zarr
-from geom2msm.store import ArrayLayout, PartialStore, read_array, read_attributes, write_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from geom2msm.store import ArrayLayout, PartialStore, read_array, read_attributes, write_store
 
 LAYOUT = {
     "scalars": ArrayLayout(("frame", "token", "channel"), (3, 4), "float16"),

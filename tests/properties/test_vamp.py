@@ -1,7 +1,8 @@
 import torch
-from geom2msm.vamp import Covariances, SingularFunctions, vamp2_score
 from hypothesis import given
 from hypothesis import strategies as st
+
+from geom2msm.vamp import Covariances, SingularFunctions, vamp2_score
 
 seeds = st.integers(0, 2**31)
 channels = st.integers(1, 6)

@@ -8,6 +8,7 @@ from deeptime.markov import TransitionCountEstimator
 from deeptime.markov._observables import MembershipsObservable
 from deeptime.markov.msm import MarkovStateModel, MaximumLikelihoodMSM
 from deeptime.util.validation import ck_test
+
 from geom2msm.kinetics import mean_first_passage_times, state_table
 from geom2msm.markov import count_transitions, eigenvalues, estimate_model, implied_timescales, sample_posterior
 from geom2msm.markov_validation import ck_table

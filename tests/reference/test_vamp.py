@@ -6,10 +6,10 @@ import torch
 from deeptime.covariance import Covariance
 from deeptime.decomposition import TICA, VAMP
 from deeptime.decomposition.deep import vamp_score
+
 from geom2msm.tica import TicaConfig, fit_tica
 from geom2msm.vamp import Covariances, PairedValues, SingularFunctions, vamp2_score, vamp2_score_batch_mean
-
-from tests.systems import simulate_chain, three_state_chain
+from systems import simulate_chain, three_state_chain
 
 LAG = 10
 

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
+
 from geom2msm.encoder.neighbors import RULES, NeighborTable, neighbor_table
 from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet, ViSNetConfig
-from torch import nn
 
 
 class FixedEdges(nn.Module):

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-import build_token_table
-import embed_tokens
-import inspect_trajectory
 import mdtraj
 import numpy as np
 import pytest
 import torch
+
+import build_token_table
+import embed_tokens
+import inspect_trajectory
 from geom2msm.encoder.embedding import chunked
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, save_encoder

@@ -12,10 +12,11 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 import pytest
-from geom2msm.store import read_array, read_attributes, write_store
-from geom2msm.style import save_figure, start_figure, state_color
 from matplotlib.colors import to_hex
 from matplotlib.transforms import Bbox
+
+from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.style import save_figure, start_figure, state_color
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = str(ROOT / "config/figures.mplstyle")

@@ -1,17 +1,17 @@
 import csv
 import json
 
-import fit_tica
 import numpy as np
-import project_variables
 import pytest
+
+import fit_tica
+import project_variables
 import select_model
 import split_trajectories
 import train_vampnet
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.vamp import read_weights
-
-from tests.systems import simulate_chain, three_state_chain
+from systems import simulate_chain, three_state_chain
 
 TRAJECTORIES = {"run-0": 1500, "run-1": 1400, "run-2": 1300, "run-10": 1650}
 VAMPNET = {

@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
-import assign_states
-import cluster_microstates
-import estimate_msm
-import extract_structures
 import mdtraj
 import numpy as np
 import pandas as pd
 import pytest
+
+import assign_states
+import cluster_microstates
+import estimate_msm
+import extract_structures
 import scan_lags
 import test_markov as markov_test
 from geom2msm.store import read_array, read_attributes, write_store

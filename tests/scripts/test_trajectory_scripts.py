@@ -2,13 +2,14 @@
 
 import json
 
+import mdtraj
+import numpy as np
+import pytest
+
 import build_token_table
 import check_lags
 import compute_torsions
 import inspect_trajectory
-import mdtraj
-import numpy as np
-import pytest
 import simulate_trajectories
 from geom2msm.store import read_array, read_attributes
 from geom2msm.topology import load_topology, read_token_table

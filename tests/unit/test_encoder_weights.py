@@ -3,14 +3,15 @@
 import hashlib
 
 import numpy as np
-import prepare_encoder
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
+import prepare_encoder
 from geom2msm.encoder.checkpoints import read_geom2vec
 from geom2msm.encoder.embedding import check_elements
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, load_encoder, read_card, save_encoder
-from safetensors.torch import load_file, save_file
 
 CONFIG = ViSNetConfig(2, 16, 4, 8, 0.5)
 CARD = EncoderCard("small", "visnet", (1, 6, 8), CONFIG)

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from geom2msm.kinetics import mean_first_passage_times
 from geom2msm.markov import (
     MsmSettings,

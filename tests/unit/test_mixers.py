@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.mixers import SumMixer, SumMixerConfig
 
 CONFIG = SumMixerConfig(channels=4, hidden_channels=8, dimensions=3)

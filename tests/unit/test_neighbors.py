@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.encoder import neighbors
 from geom2msm.encoder.neighbors import neighbor_table
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from geom2msm.pairs import pair_starts, read_chunks, read_frames, read_pair_starts, select_stores
 from geom2msm.store import write_store
 

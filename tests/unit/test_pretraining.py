@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.encoder.geometries import Molecule, elements_of_mapped_smiles, hold_out, read_molecules
 from geom2msm.encoder.pretraining import PretrainingConfig, batches, denoising_r2, padded, pretrain
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from geom2msm import provenance as module
 from geom2msm.provenance import provenance, replace_when_complete, sha256_file, source_digest, source_files
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from geom2msm.ramachandran import (
     BIN_DEG,
     N_BINS,

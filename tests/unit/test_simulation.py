@@ -4,6 +4,8 @@ import mdtraj
 import numpy as np
 import openmm
 import pytest
+from openmm import app, unit
+
 from geom2msm import simulation as module
 from geom2msm.simulation import (
     SimulationSettings,
@@ -15,7 +17,6 @@ from geom2msm.simulation import (
     simulate,
     start,
 )
-from openmm import app, unit
 
 
 @pytest.fixture(scope="module")

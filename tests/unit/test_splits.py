@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from geom2msm.splits import Fold, read_fold, trajectory_folds
 
 N_FRAMES = {"run-0": 100, "run-1": 40, "run-10": 60, "run-2": 100, "run-3": 20}

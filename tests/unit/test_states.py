@@ -2,6 +2,7 @@ import logging
 
 import numpy as np
 import pytest
+
 from geom2msm.markov import Counts, MarkovModel, count_transitions, estimate_model
 from geom2msm.states import (
     assign_microstates,

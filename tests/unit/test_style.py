@@ -8,6 +8,8 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
+
 from geom2msm.style import (
     GRAYS,
     label_torsion_axes,
@@ -18,7 +20,6 @@ from geom2msm.style import (
     state_legend,
     time_unit,
 )
-from matplotlib.colors import to_rgb
 
 STYLE = str(Path(__file__).resolve().parents[2] / "config/figures.mplstyle")
 

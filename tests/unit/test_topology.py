@@ -3,6 +3,8 @@
 import mdtraj
 import numpy as np
 import pytest
+from mdtraj.core import element
+
 from geom2msm.topology import (
     atomic_numbers,
     insertion_codes,
@@ -12,7 +14,6 @@ from geom2msm.topology import (
     token_atoms,
     token_table,
 )
-from mdtraj.core import element
 
 AMINO_ACID = ["N", "CA", "C", "O"]
 SUGAR = ["C1'", "C3'", "C4'", "C5'", "O4'"]

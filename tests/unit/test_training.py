@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.training import (
     EpochScores,
     TokenPairs,
@@ -17,8 +18,7 @@ from geom2msm.training import (
     write_scores,
 )
 from geom2msm.vamp import PairedValues, vamp2_score
-
-from tests.systems import exact_vamp2, implied_timescales, simulate_chain, three_state_chain
+from systems import exact_vamp2, implied_timescales, simulate_chain, three_state_chain
 
 CONFIG = VampnetConfig(
     kind="vampnet",

@@ -3,6 +3,7 @@
 import mdtraj
 import numpy as np
 import pytest
+
 from geom2msm import trajectory as module
 from geom2msm.topology import load_topology, select_atoms
 from geom2msm.trajectory import (

@@ -1,6 +1,7 @@
 """Lags become frames only where they divide."""
 
 import pytest
+
 from geom2msm.units import frames
 
 

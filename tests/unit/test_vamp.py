@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from geom2msm.vamp import (
     Covariances,
     PairedValues,
@@ -14,8 +15,7 @@ from geom2msm.vamp import (
     vamp2_score_batch_mean,
     write_weights,
 )
-
-from tests.systems import double_well, exact_vamp2, implied_timescales, simulate_chain, three_state_chain
+from systems import double_well, exact_vamp2, implied_timescales, simulate_chain, three_state_chain
 
 EPSILON = 1e-6
 

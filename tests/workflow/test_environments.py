@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from geom2msm.provenance import imported_modules, source_files
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from geom2msm.provenance import imported_modules, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV_FILES = sorted((ROOT / "envs").glob("*.yaml"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from geom2msm.provenance import imported_modules
 from geom2msm.schema import read_schema
 
