@@ -6,21 +6,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from geom2msm.encoder.embedding import TokenMap, check_elements, chunked, embed, frames_per_chunk
+from geom2msm.encoder.embedding import check_elements, fill_store, frames_per_chunk, map_tokens, token_layout
 from geom2msm.encoder.weights import load_encoder
-from geom2msm.log import log_to, progress
+from geom2msm.log import log_to
 from geom2msm.provenance import provenance
-from geom2msm.store import ArrayLayout, PartialStore
-from geom2msm.topology import atomic_numbers, load_topology, read_token_table, token_atoms
+from geom2msm.store import PartialStore
+from geom2msm.topology import load_topology, read_token_table, token_atoms
 from geom2msm.trajectory import iterate_frames
 
-
-def token_map(topology, table, atoms) -> TokenMap:
-    """Elements and token of every embedded atom, in the order of the topology."""
-    token_of = {atom: token for token, members in enumerate(token_atoms(table)) for atom in members.tolist()}
-    place = {atom: row for row, atom in enumerate(atoms.tolist())}
-    positions = np.array([place.get(atom, -1) for atom in table["position_atom"]])
-    return TokenMap(atomic_numbers(topology, atoms), np.array([token_of[atom] for atom in atoms.tolist()]), positions)
+COPIED = ("system", "trajectory", "frame_interval_ps", "selection")
 
 
 def main(
@@ -35,41 +29,32 @@ def main(
     source: str,
 ) -> None:
     """Embed chunk by chunk into a store; a killed run continues after its last whole chunk."""
-    known, residues, molecules = (
-        json.loads(Path(inventory).read_text()),
-        read_token_table(table),
-        load_topology(topology),
-    )
-    encoder, card = load_encoder(weights)
+    known, residues = json.loads(Path(inventory).read_text()), read_token_table(table)
+    molecules, (encoder, card) = load_topology(topology), load_encoder(weights)
     atoms = np.sort(np.concatenate(token_atoms(residues)))
-    mapped = token_map(molecules, residues, atoms)
+    mapped = map_tokens(molecules, residues, atoms)
     check_elements(mapped.atomic_numbers, card.elements, [str(molecules.atom(a)) for a in atoms], encoder=card.name)
-    shape, channels = (mapped.n_tokens,), card.config.hidden_channels
-    layout = {
-        "scalars": ArrayLayout(("frame", "token", "channel"), (*shape, channels), "float16"),
-        "vectors": ArrayLayout(("frame", "token", "3", "channel"), (*shape, 3, channels), "float16"),
-        "positions_nm": ArrayLayout(("frame", "token", "3"), (*shape, 3), "float32"),
-        "time_ps": ArrayLayout(("frame",), (), "float64"),
-    }
     inputs = {"trajectory": trajectory, "topology": topology, "table": table, "weights": weights}
-    attributes = {key: known[key] for key in ("system", "trajectory", "frame_interval_ps", "selection")} | {
+    attributes = {key: known[key] for key in COPIED} | {
         "encoder": card.name,
         "neighbor_rule": neighbor_rule,
         "tokens": residues.to_dict("list"),
         "provenance": provenance(inputs=inputs, settings={"neighbor_rule": neighbor_rule, "source": source}),
     }
-    size = frames_per_chunk(mapped.n_tokens, channels, len(atoms))
-    store = PartialStore(tokens, n_frames=known["n_frames"], chunk_frames=size, layout=layout, attributes=attributes)
-    frames = iterate_frames(trajectory, molecules, atoms, first_frame=store.frames_done)
-    n_chunks = -(-(known["n_frames"] - store.frames_done) // size)
-    for chunk in progress(
-        chunked((piece.positions_nm for piece in frames), size), total=n_chunks, description="chunks"
-    ):
-        first = store.frames_done
-        embedded = embed(encoder, chunk, mapped, neighbor_rule=neighbor_rule)
-        time_ps = (first + np.arange(len(chunk))) * known["frame_interval_ps"]
-        store.append(vars(embedded) | {"time_ps": time_ps})
-    store.finish()
+    channels = card.config.hidden_channels
+    store = PartialStore(
+        tokens,
+        n_frames=known["n_frames"],
+        chunk_frames=frames_per_chunk(mapped.n_tokens, channels, len(atoms)),
+        layout=token_layout(mapped.n_tokens, channels),
+        attributes=attributes,
+    )
+    pieces = (
+        piece.positions_nm for piece in iterate_frames(trajectory, molecules, atoms, first_frame=store.frames_done)
+    )
+    fill_store(
+        store, pieces, encoder, mapped, neighbor_rule=neighbor_rule, frame_interval_ps=known["frame_interval_ps"]
+    )
 
 
 if __name__ == "__main__":

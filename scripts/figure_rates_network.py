@@ -33,12 +33,12 @@ def plot_rates_network(ax: Axes, states: pd.DataFrame, rates: pd.DataFrame) -> N
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         middle = 0.55 * start + 0.45 * end + bulge
         ax.text(*middle, short_number(arrow.mfpt), ha="center", va="center", bbox=box, fontsize="small", zorder=4)
-    points_per_unit = 72 * ax.figure.get_figheight() / (2 * HALF_HEIGHT)
     for state, p in zip(states.state, states.probability, strict=True):
         ax.scatter(*places[state], s=np.pi * radii[state] ** 2, color=state_color(state), zorder=3)
-        x, y = places[state] * (1 + (radii[state] + 5) / points_per_unit)
-        (side, _), (_, level) = ALIGNMENTS[round(x / 1.4)], ALIGNMENTS[round(y / 1.4)]
-        ax.text(x, y, f"state {state}\n{100 * p:.2g} %", ha=side, va=level)
+        beside = places[state] * (radii[state] + 5)
+        (side, _), (_, level) = (ALIGNMENTS[round(part / 1.4)] for part in places[state])
+        name = f"state {state}\n{100 * p:.2g} %"
+        ax.annotate(name, places[state], xytext=beside, textcoords="offset points", ha=side, va=level)
     ax.set(xlim=(-HALF_WIDTH, HALF_WIDTH), ylim=(-HALF_HEIGHT, HALF_HEIGHT), aspect="equal")
     ax.set_axis_off()
 

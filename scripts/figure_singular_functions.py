@@ -26,20 +26,19 @@ def main(features: list[str], variables: list[str], style: str, pdf: str, png: s
     """Average the slowest variables over the bins of the maps of the residues that vary most and draw them."""
     torsions = read_torsions(features)
     values = read_frames(variables, "variables", like=features)[:, :MAX_FUNCTIONS].astype(float)
-    maps = [
-        mean_map(residue, values[:, index]).assign(function=index + 2)
-        for residue in torsions
-        for index in range(values.shape[1])
-    ]
-    # Rare states have large values: the scale ends where 99 % of the bins do.
-    highest = float(pd.concat(maps)["mean"].abs().quantile(0.99))
     panels = (len(torsions), values.shape[1])
-    figure, axes = start_figure(style, columns=2, height=0.15 + 0.7 * len(torsions), panels=panels, share=True)
-    for ax, bins in zip(axes.flat, maps, strict=True):
-        plot_singular_functions(ax, bins, highest=highest)
-    label = "singular function\n(standard deviations)"
-    figure.colorbar(axes[0, 0].images[0], ax=axes, label=label, extend="both", shrink=0.9 / len(torsions) ** 0.5)
-    save_figure(figure, pd.concat(maps), pdf=pdf, png=png, csv=table)
+    figure, axes = start_figure(style, columns=2, height=0.2 + 0.75 * len(torsions), panels=panels, share=True)
+    tables = []
+    for index, column in enumerate(axes.T):
+        maps = [mean_map(residue, values[:, index]).assign(function=index + 2) for residue in torsions]
+        # Rare states have large values: the scale ends where 99 % of the bins do.
+        highest = float(pd.concat(maps)["mean"].abs().quantile(0.99))
+        for ax, bins in zip(column, maps, strict=True):
+            plot_singular_functions(ax, bins, highest=highest)
+        label = f"function {index + 2} (standard deviations)"
+        figure.colorbar(column[0].images[0], ax=list(column), label=label, location="bottom", extend="both", aspect=30)
+        tables += maps
+    save_figure(figure, pd.concat(tables), pdf=pdf, png=png, csv=table)
 
 
 if __name__ == "__main__":

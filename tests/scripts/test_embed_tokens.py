@@ -11,6 +11,7 @@ import torch
 import build_token_table
 import embed_tokens
 import inspect_trajectory
+from geom2msm.encoder import embedding
 from geom2msm.encoder.embedding import chunked
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, save_encoder
@@ -66,7 +67,7 @@ def test_the_store_holds_tokens_positions_times_and_where_they_come_from(files, 
 def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeypatch):
     monkeypatch.setattr(embed_tokens, "frames_per_chunk", lambda *_: 7)
     embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), neighbor_rule="all", source="digest")
-    calls, embed = [], embed_tokens.embed
+    calls, embed = [], embedding.embed
 
     def killed_in_the_third_chunk(*arguments, **keywords):
         calls.append(1)
@@ -74,7 +75,7 @@ def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeyp
             raise KeyboardInterrupt
         return embed(*arguments, **keywords)
 
-    monkeypatch.setattr(embed_tokens, "embed", killed_in_the_third_chunk)
+    monkeypatch.setattr(embedding, "embed", killed_in_the_third_chunk)
     path = tmp_path / "run.zarr.zip"
     with pytest.raises(KeyboardInterrupt):
         embed_tokens.main(**files, tokens=str(path), neighbor_rule="all", source="digest")

@@ -445,6 +445,20 @@ def test_node_areas_are_probabilities_and_unseen_transitions_have_no_arrow(draw,
     assert network.get_title() == "mean first passage times (ps)"
 
 
+def test_the_names_of_states_lie_beside_their_nodes(draw, larger_drawings):
+    for drawn in (draw("rates_network"), *larger_drawings("rates_network")):
+        drawn.figure.draw_without_rendering()
+        (network,) = drawn.axes
+        names = [text.get_window_extent() for text in network.texts if text.get_text().startswith("state")]
+        assert len(network.collections) == len(names)
+        for node in network.collections:
+            x, y = network.transData.transform(node.get_offsets())[0]
+            radius = np.sqrt(node.get_sizes()[0] / np.pi) * drawn.figure.dpi / 72
+            for name in names:
+                gap = np.hypot(x - np.clip(x, name.x0, name.x1), y - np.clip(y, name.y0, name.y1))
+                assert gap > radius
+
+
 def test_every_passage_time_is_written_with_its_interval(draw):
     drawn = draw("passage_times")
     texts = {tuple(map(float, text.xy)): [] for text in drawn.axes[0].texts}

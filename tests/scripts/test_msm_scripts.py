@@ -14,6 +14,7 @@ import estimate_msm
 import extract_structures
 import scan_lags
 import test_markov as markov_test
+from geom2msm.states import count_visits
 from geom2msm.store import read_array, read_attributes, write_store
 from systems import simulate_chain, three_state_chain
 
@@ -132,6 +133,14 @@ def test_rates_name_every_ordered_pair_and_the_transitions_seen(results):
     neighbors = (rates.from_state - rates.to_state).abs() == 1
     assert (rates.n_transitions[neighbors] > 1).all()
     assert (rates.n_transitions[~neighbors] <= 1).all()
+
+
+def test_visits_shorter_than_the_lag_are_not_counted(results):
+    paths = [str(results / "states" / f"{name}.zarr.zip") for name in N_FRAMES]
+    macrostates = [read_array(path, "macrostate") for path in paths]
+    cored, raw = (count_visits(macrostates, n_macrostates=3, coring_frames=frames) for frames in (10, 1))
+    assert pd.read_csv(results / "states.csv").visits.tolist() == cored.visits.tolist()
+    assert cored.visits.sum() < raw.visits.sum()
 
 
 def test_the_summary_says_what_was_kept(results):

@@ -5,6 +5,7 @@ import pytest
 
 from geom2msm.markov import Counts, MarkovModel, count_transitions, estimate_model
 from geom2msm.states import (
+    Macrostates,
     assign_microstates,
     cored_visits,
     count_visits,
@@ -105,6 +106,15 @@ def test_macrostates_are_numbered_by_decreasing_probability():
     np.testing.assert_allclose(probabilities, [0.6, 0.3, 0.1], atol=1e-9)
     assert macrostate_of_microstate(model, macrostates).tolist() == [2, -1, 0, 1]
     assert representative_microstates(model, macrostates).tolist() == [2, 3, 0]
+
+
+def test_a_macrostate_is_represented_by_a_probable_microstate_that_is_surely_its_own():
+    # The second microstate is the more probable one of state 0, but half of it belongs to state 1.
+    memberships = np.array([[1.0, 0.0], [0.55, 0.45], [0.0, 1.0]])
+    model = exact_model(np.full((3, 3), 1 / 3), np.array([1, 4, 5]), 6)
+    model = MarkovModel(model.counts, model.transition_matrix, np.array([0.3, 0.4, 0.3]))
+    states = Macrostates(memberships, memberships.argmax(axis=1))
+    assert representative_microstates(model, states).tolist() == [1, 5]
 
 
 def test_more_macrostates_than_active_microstates_are_refused():

@@ -22,14 +22,14 @@ COLLECTING_RULES = {"all", "figures"}
 # A module imports only from groups to the left of its own, and from its own group.
 LAYERS = [
     {"log", "provenance", "units", "schema", "config_reference", "download"},
-    {"trajectory", "topology", "torsions", "simulation", "ramachandran"},
-    {"encoder"},
+    {"trajectory", "topology", "torsions", "simulation"},
     {"store"},
+    {"encoder"},
     {"pairs", "splits"},
     {"mixers", "vamp", "tica"},
     {"training"},
     {"markov", "markov_validation", "kinetics", "states"},
-    {"style"},
+    {"ramachandran", "style"},
 ]  # fmt: skip
 
 

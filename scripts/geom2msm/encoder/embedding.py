@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import mdtraj
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float32, Int
 
 from geom2msm.encoder.neighbors import MAX_NEIGHBORS, neighbor_table
 from geom2msm.encoder.visnet import ViSNet
+from geom2msm.log import progress
+from geom2msm.store import ArrayLayout, PartialStore
+from geom2msm.topology import atomic_numbers, token_atoms
 
 BATCH_EDGES = 8192
 CHUNK_BYTES = 1 << 20
@@ -36,6 +41,26 @@ class Tokens:
     scalars: np.ndarray
     vectors: np.ndarray
     positions_nm: np.ndarray
+
+
+def map_tokens(topology: mdtraj.Topology, table: pd.DataFrame, atoms: Int[np.ndarray, " atom"]) -> TokenMap:
+    """Elements and tokens of the embedded atoms, which are all atoms of a token table in ascending order."""
+    token_of = {atom: token for token, members in enumerate(token_atoms(table)) for atom in members.tolist()}
+    place = {atom: row for row, atom in enumerate(atoms.tolist())}
+    position_atom = np.array([place.get(atom, -1) for atom in table["position_atom"]])
+    return TokenMap(
+        atomic_numbers(topology, atoms), np.array([token_of[atom] for atom in atoms.tolist()]), position_atom
+    )
+
+
+def token_layout(n_tokens: int, n_channels: int) -> dict[str, ArrayLayout]:
+    """The arrays of a token store."""
+    return {
+        "scalars": ArrayLayout(("frame", "token", "channel"), (n_tokens, n_channels), "float16"),
+        "vectors": ArrayLayout(("frame", "token", "3", "channel"), (n_tokens, 3, n_channels), "float16"),
+        "positions_nm": ArrayLayout(("frame", "token", "3"), (n_tokens, 3), "float32"),
+        "time_ps": ArrayLayout(("frame",), (), "float64"),
+    }
 
 
 def frames_per_batch(n_atoms: int) -> int:
@@ -122,3 +147,21 @@ def chunked(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
             waiting, n_waiting = [joined[whole:]], n_waiting - whole
     if n_waiting:
         yield np.concatenate(waiting)
+
+
+def fill_store(
+    store: PartialStore,
+    pieces: Iterator[Float32[np.ndarray, "_ atom 3"]],
+    encoder: ViSNet,
+    token_map: TokenMap,
+    *,
+    neighbor_rule: str,
+    frame_interval_ps: float,
+) -> None:
+    """Embed the frames that a store still lacks, chunk by chunk, and finish it."""
+    n_chunks = -(-(store.n_frames - store.frames_done) // store.chunk_frames)
+    for chunk in progress(chunked(pieces, store.chunk_frames), total=n_chunks, description="chunks of frames"):
+        embedded = embed(encoder, chunk, token_map, neighbor_rule=neighbor_rule)
+        time_ps = (store.frames_done + np.arange(len(chunk))) * frame_interval_ps
+        store.append(vars(embedded) | {"time_ps": time_ps})
+    store.finish()
