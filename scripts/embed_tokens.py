@@ -18,15 +18,7 @@ COPIED = ("system", "trajectory", "frame_interval_ps", "selection")
 
 
 def main(
-    trajectory: str,
-    topology: str,
-    inventory: str,
-    table: str,
-    weights: str,
-    tokens: str,
-    *,
-    neighbor_rule: str,
-    source: str,
+    trajectory: str, topology: str, inventory: str, table: str, weights: str, tokens: str, *, settings: dict
 ) -> None:
     """Embed chunk by chunk into a store; a killed run continues after its last whole chunk."""
     known, residues = json.loads(Path(inventory).read_text()), read_token_table(table)
@@ -37,23 +29,22 @@ def main(
     inputs = {"trajectory": trajectory, "topology": topology, "table": table, "weights": weights}
     attributes = {key: known[key] for key in COPIED} | {
         "encoder": card.name,
-        "neighbor_rule": neighbor_rule,
+        "neighbor_rule": settings["neighbor_rule"],
         "tokens": residues.to_dict("list"),
-        "provenance": provenance(inputs=inputs, settings={"neighbor_rule": neighbor_rule, "source": source}),
+        "provenance": provenance(inputs=inputs, settings=settings),
     }
-    channels = card.config.hidden_channels
-    store = PartialStore(
-        tokens,
-        n_frames=known["n_frames"],
-        chunk_frames=frames_per_chunk(mapped.n_tokens, channels, len(atoms)),
-        layout=token_layout(mapped.n_tokens, channels),
-        attributes=attributes,
-    )
-    pieces = (
-        piece.positions_nm for piece in iterate_frames(trajectory, molecules, atoms, first_frame=store.frames_done)
-    )
+    channels, n_frames = card.config.hidden_channels, known["n_frames"]
+    size = frames_per_chunk(mapped.n_tokens, channels, len(atoms))
+    layout = token_layout(mapped.n_tokens, channels)
+    store = PartialStore(tokens, n_frames=n_frames, chunk_frames=size, layout=layout, attributes=attributes)
+    frames = iterate_frames(trajectory, molecules, atoms, first_frame=store.frames_done)
     fill_store(
-        store, pieces, encoder, mapped, neighbor_rule=neighbor_rule, frame_interval_ps=known["frame_interval_ps"]
+        store,
+        (piece.positions_nm for piece in frames),
+        encoder,
+        mapped,
+        neighbor_rule=settings["neighbor_rule"],
+        frame_interval_ps=known["frame_interval_ps"],
     )
 
 
@@ -61,4 +52,4 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     torch.set_num_threads(snakemake.threads)
     settings = {"neighbor_rule": snakemake.params.neighbor_rule, "source": snakemake.params.source}
-    main(**snakemake.input, **snakemake.output, **settings)
+    main(**snakemake.input, **snakemake.output, settings=settings)

@@ -27,7 +27,7 @@ def main(features: list[str], variables: list[str], style: str, pdf: str, png: s
     torsions = read_torsions(features)
     values = read_frames(variables, "variables", like=features)[:, :MAX_FUNCTIONS].astype(float)
     panels = (len(torsions), values.shape[1])
-    figure, axes = start_figure(style, columns=2, height=0.2 + 0.75 * len(torsions), panels=panels, share=True)
+    figure, axes = start_figure(style, columns=2, height=0.35 + 0.72 * len(torsions), panels=panels, share=True)
     tables = []
     for index, column in enumerate(axes.T):
         maps = [mean_map(residue, values[:, index]).assign(function=index + 2) for residue in torsions]

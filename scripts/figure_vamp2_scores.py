@@ -26,8 +26,7 @@ def plot_vamp2_scores(ax: Axes, scores: pd.DataFrame, *, names: list[str]) -> No
         ax.plot(x, members.score, "o", color="0.3", markerfacecolor=fill, label=data if place == 0 else None)
         deviation = members.score.std(ddof=1) if len(members) > 1 else 0.0
         ax.errorbar(x.max() + 0.07, members.score.mean(), deviation, color="0", marker="_", markersize=6)
-    for place, name in enumerate(names):
-        bound = scores.dimensions[scores.model == name].max() + 1
+    for place, bound in enumerate(scores.dimensions[scores.model == name].max() + 1 for name in names):
         label = None if place else "upper bound d + 1"
         ax.plot([place - 0.4, place + 0.4], [bound, bound], "--", color="0.5", label=label)
     ax.set(ylabel="VAMP-2 score", xticks=range(len(names)), xlim=(-0.5, len(names) - 0.5))
@@ -46,7 +45,7 @@ def read_scores(paths: list[str], name: str) -> pd.DataFrame:
 def main(
     model: list[str], baseline: list[str], style: str, pdf: str, png: str, table: str, *, names: list[str]
 ) -> None:
-    """Read the scores of all folds and seeds of both models and draw them."""
+    """Draw the scores of all folds and seeds of both models."""
     scores = pd.concat([read_scores(paths, name) for paths, name in zip((model, baseline), names, strict=True)])
     figure, axes = start_figure(style, columns=1)
     plot_vamp2_scores(axes[0, 0], scores, names=names)

@@ -17,6 +17,8 @@ from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, save_encoder
 from geom2msm.store import read_array, read_attributes
 
+SETTINGS = {"neighbor_rule": "all", "source": "digest"}
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -51,7 +53,7 @@ def files(tmp_path):
 
 def test_the_store_holds_tokens_positions_times_and_where_they_come_from(files, tmp_path):
     store = str(tmp_path / "run.zarr.zip")
-    embed_tokens.main(**files, tokens=store, neighbor_rule="all", source="digest")
+    embed_tokens.main(**files, tokens=store, settings=SETTINGS)
     assert read_array(store, "scalars").shape == (40, 2, 16)
     assert read_array(store, "vectors").shape == (40, 2, 3, 16)
     np.testing.assert_allclose(read_array(store, "time_ps"), np.arange(40) * 2.0)
@@ -66,7 +68,7 @@ def test_the_store_holds_tokens_positions_times_and_where_they_come_from(files, 
 
 def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeypatch):
     monkeypatch.setattr(embed_tokens, "frames_per_chunk", lambda *_: 7)
-    embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), neighbor_rule="all", source="digest")
+    embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), settings=SETTINGS)
     calls, embed = [], embedding.embed
 
     def killed_in_the_third_chunk(*arguments, **keywords):
@@ -78,9 +80,9 @@ def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeyp
     monkeypatch.setattr(embedding, "embed", killed_in_the_third_chunk)
     path = tmp_path / "run.zarr.zip"
     with pytest.raises(KeyboardInterrupt):
-        embed_tokens.main(**files, tokens=str(path), neighbor_rule="all", source="digest")
+        embed_tokens.main(**files, tokens=str(path), settings=SETTINGS)
     assert not path.exists()
-    embed_tokens.main(**files, tokens=str(path), neighbor_rule="all", source="digest")
+    embed_tokens.main(**files, tokens=str(path), settings=SETTINGS)
     assert len(calls) == 3 + 4
     assert path.read_bytes() == (tmp_path / "whole.zarr.zip").read_bytes()
 
@@ -89,7 +91,7 @@ def test_a_trajectory_shorter_than_its_inventory_says_leaves_no_store(files, tmp
     inventory = Path(files["inventory"])
     inventory.write_text(json.dumps(json.loads(inventory.read_text()) | {"n_frames": 50}))
     with pytest.raises(ValueError, match="frames"):
-        embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), neighbor_rule="all", source="digest")
+        embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS)
     assert not (tmp_path / "run.zarr.zip").exists()
 
 
