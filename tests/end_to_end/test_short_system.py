@@ -16,7 +16,7 @@ from geom2msm.provenance import sha256_file
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 COPIED = ("Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
-SHARED = (".driver", ".envs")
+SHARED = (".envs",)
 DETERMINISTIC = ("*.csv", "*.xtc", "*.safetensors", "*.pdf", "*.pdb", "*.zarr.zip")
 
 
