@@ -24,6 +24,7 @@ INTERVAL = (0.025, 0.975)
 # Gibbs sweeps between two samples: deeptime's square root of the number of states, but at least this many.
 MIN_SWEEPS = 10
 FEW_COUNTS_PER_STATE = 5
+REMEDY = "use fewer microstates, a shorter lag or more data"
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,22 @@ def implied_timescales(
 
 
 def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, n_processes: int) -> pd.DataFrame:
-    """Most likely timescales with the mean and 95 % interval of the posterior; process 1 is t2."""
+    """Most likely timescales with the mean and 95 % interval of the posterior; process 1 is t2.
+
+    With few counts per microstate, or a lag beyond the timescale, the posterior drifts away from the most likely
+    model. An interval that excludes the estimate says nothing about its error and is given as NaN.
+    """
     most_likely = eigenvalues(model.transition_matrix, model.stationary_distribution)
     sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
     estimate = implied_timescales(most_likely, lag_ps=lag_ps, n_processes=n_processes)
     samples = implied_timescales(sampled, lag_ps=lag_ps, n_processes=n_processes)
     lower, upper = np.quantile(samples, INTERVAL, axis=0)
+    drifted = (estimate < lower) | (estimate > upper)
+    for process in np.flatnonzero(drifted):
+        logging.warning(
+            "lag %g ps: no interval for t%d, the posterior misses the estimate; %s", lag_ps, process + 2, REMEDY
+        )
+    lower, upper = np.where(drifted, np.nan, lower), np.where(drifted, np.nan, upper)
     return pd.DataFrame({
         "lag_ps": lag_ps, "process": np.arange(1, n_processes + 1),
         "estimate_ps": estimate, "mean_ps": samples.mean(axis=0), "lower_ps": lower, "upper_ps": upper,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from geom2msm.markov import (
     implied_timescales,
     sample_posterior,
     scan_lags,
+    timescale_table,
 )
 from geom2msm.markov_validation import ck_table, ck_verdict
 from geom2msm.states import find_macrostates
@@ -186,3 +189,18 @@ def test_what_cannot_be_estimated_at_a_multiple_of_the_lag_warns():
     found = ck_verdict(table)
     assert found["verdict"] == "warn"
     assert found["n_not_estimable"] == 4
+
+
+def test_an_interval_that_misses_the_estimate_is_not_given(caplog):
+    matrix = three_state_chain()
+    dtrajs = [simulate_chain(matrix, 4000, np.random.default_rng(0))]
+    model = estimate_model(count_transitions(dtrajs, lag_frames=1, n_microstates=3))
+    posterior = sample_posterior(model, n_samples=50, seed=0)
+    slowed = 0.1 * posterior.transition_matrices + 0.9 * np.eye(3)
+    drifted = replace(posterior, transition_matrices=slowed)
+    fair, unfair = (timescale_table(model, p, lag_ps=1.0, n_processes=2) for p in (posterior, drifted))
+    assert fair.lower_ps.notna().all()
+    assert unfair.lower_ps.isna().all()
+    assert unfair.upper_ps.isna().all()
+    assert unfair.estimate_ps.equals(fair.estimate_ps)
+    assert "no interval for t2" in caplog.text
