@@ -13,32 +13,19 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from geom2msm.encoder.neighbors import NeighborTable, neighbor_table
+from geom2msm.encoder.neighbors import neighbor_table
 from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet
 from geom2msm.encoder.weights import load_encoder
+from pyg_edges import FixedEdges
 
 # Frames per call and atoms: alanine dipeptide, chignolin, Trp-cage and a domain, heavy atoms.
 CASES = ((80, 10), (4, 93), (2, 154), (1, 640))
 ATOMS_PER_NM3 = 90
 REPETITIONS = 9
-
-
-class FixedEdges(nn.Module):
-    """Stands in for PyG's neighbor search, which needs a compiled extension."""
-
-    def __init__(self, table: NeighborTable) -> None:
-        super().__init__()
-        target = torch.arange(len(table.indices))[:, None].expand_as(table.indices)
-        self.edge_index = torch.stack([table.indices[table.mask], target[table.mask]])
-
-    def forward(self, positions, batch):
-        """Edges, lengths and displacements, as PyG's `Distance` gives them."""
-        displacement = positions[self.edge_index[0]] - positions[self.edge_index[1]]
-        return self.edge_index, displacement.norm(dim=-1), displacement
 
 
 def compare(encoder: ViSNet, n_frames: int, n_atoms: int) -> str:

@@ -2,23 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
 
-from geom2msm.encoder.neighbors import RULES, NeighborTable, neighbor_table
+from geom2msm.encoder.neighbors import RULES, neighbor_table
 from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet, ViSNetConfig
-
-
-class FixedEdges(nn.Module):
-    """Stands in for PyG's neighbor search, which needs a compiled extension, with the edges of a table."""
-
-    def __init__(self, table: NeighborTable) -> None:
-        super().__init__()
-        target = torch.arange(len(table.indices))[:, None].expand_as(table.indices)
-        self.edge_index = torch.stack([table.indices[table.mask], target[table.mask]])
-
-    def forward(self, positions, batch):
-        displacement = positions[self.edge_index[0]] - positions[self.edge_index[1]]
-        return self.edge_index, displacement.norm(dim=-1), displacement
+from pyg_edges import FixedEdges
 
 
 def randomized(encoder: ViSNet, seed: int) -> ViSNet:
