@@ -24,9 +24,18 @@ def log_to(path: str) -> None:
 
 
 def progress(items: Iterable[Item], *, total: int, description: str) -> Iterator[Item]:
-    """Pass items on and draw a progress bar in the log, at most every two seconds."""
+    """Pass items on and write a progress bar into the log, a line at most every five seconds."""
     from tqdm import tqdm
 
-    yield from tqdm(
-        items, total=total, desc=description, mininterval=2.0, ascii=True, file=sys.stderr, dynamic_ncols=False
-    )
+    yield from tqdm(items, total=total, desc=description, mininterval=5.0, ascii=True, file=_Lines(), ncols=100)
+
+
+class _Lines:
+    """Gives each state of a progress bar a line of its own: a log file cannot go back to overwrite one."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
