@@ -31,6 +31,16 @@ def obtain(*, path: str, url: str | None, sha256: str, output: str, config_key: 
     logging.info("%s: sha256 %s as expected", origin, sha256)
 
 
+def fetch_text(url: str) -> str:
+    """The text behind an address."""
+    logging.info("fetching %s", url)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+            return response.read().decode()
+    except OSError as error:
+        raise ValueError(f"{url}: cannot be fetched ({error}); try again where the network is open") from error
+
+
 def _download(url: str, part: Path, *, instead_of: str) -> None:
     logging.info("%s does not exist; fetching %s", instead_of, url)
     try:
