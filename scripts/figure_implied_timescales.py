@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, NullFormatter
 
 from geom2msm.log import log_to
 from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, time_unit
@@ -22,9 +22,12 @@ def plot_implied_timescales(ax: Axes, timescales: pd.DataFrame, *, lag: float, u
         ax.plot(curve.lag, curve["mean"], color=color, linestyle=":")
         ax.fill_between(curve.lag, curve.lower, curve.upper, color=color, alpha=0.25, linewidth=0)
     ax.set(xscale="log", yscale="log", xlabel=f"lag time τ ({unit})", ylabel=f"implied timescale ({unit})")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(LogFormatter())
-        axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
+    ax.set_xticks(timescales.lag.unique(), [f"{each:g}" for each in timescales.lag.unique()], minor=False)
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(LogFormatter())
+    ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
+    # A posterior without upper bound would squeeze everything else flat.
+    ax.set_ylim(0.5 * timescales.estimate.min(), min(20 * timescales.estimate.max(), 1.5 * timescales.upper.max()))
     # An artist added like this does not move the limits, so it can fill the region to every edge.
     corners = [(NEVER, NEVER), (EVER, EVER), (EVER, NEVER)]
     ax.add_artist(Polygon(corners, color="0.92", zorder=0, linewidth=0))

@@ -173,7 +173,7 @@ def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, 
     """Most likely timescales with the mean and 95 % interval of the posterior; process 1 is t2.
 
     With few counts per microstate, or a lag beyond the timescale, the posterior drifts away from the most likely
-    model. An interval that excludes the estimate says nothing about its error and is given as NaN.
+    model. An interval that excludes the estimate says nothing about its error; it and the mean are given as NaN.
     """
     most_likely = eigenvalues(model.transition_matrix, model.stationary_distribution)
     sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
@@ -185,10 +185,10 @@ def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, 
         logging.warning(
             "lag %g ps: no interval for t%d, the posterior misses the estimate; %s", lag_ps, process + 2, REMEDY
         )
-    lower, upper = np.where(drifted, np.nan, lower), np.where(drifted, np.nan, upper)
+    mean, lower, upper = (np.where(drifted, np.nan, each) for each in (samples.mean(axis=0), lower, upper))
     return pd.DataFrame({
         "lag_ps": lag_ps, "process": np.arange(1, n_processes + 1),
-        "estimate_ps": estimate, "mean_ps": samples.mean(axis=0), "lower_ps": lower, "upper_ps": upper,
+        "estimate_ps": estimate, "mean_ps": mean, "lower_ps": lower, "upper_ps": upper,
         "active_fraction": model.counts.fraction_of_frames,
     })  # fmt: skip
 
