@@ -21,6 +21,9 @@ include: "workflow/rules/encoders.smk"
 include: "workflow/rules/tokens.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/msm.smk"
+include: "workflow/rules/figures_models.smk"
+include: "workflow/rules/figures_states.smk"
+include: "workflow/rules/figures_kinetics.smk"
 include: "workflow/rules/figures.smk"
 
 

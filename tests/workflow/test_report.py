@@ -34,6 +34,9 @@ def msm_models(wildcards):
 
 per_trajectory = of_model = members = any_input
 
+include: "workflow/rules/figures_models.smk"
+include: "workflow/rules/figures_states.smk"
+include: "workflow/rules/figures_kinetics.smk"
 include: "workflow/rules/figures.smk"
 """
 
