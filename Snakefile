@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/encoder_inputs.smk"
 include: "workflow/rules/trajectories.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/tokens.smk"

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
-from geom2msm.trajectory import check_lag
+
+
+def check_lag(path: str, *, n_frames: int, frame_interval_ps: float, longest_lag_ps: float) -> None:
+    """Refuse a trajectory that is no longer than the longest lag."""
+    if longest_lag_ps >= n_frames * frame_interval_ps:
+        raise ValueError(
+            f"{path}: {n_frames} frames, {frame_interval_ps:g} ps apart, are {n_frames * frame_interval_ps:g} ps, "
+            f"not more than the longest lag in the config, {longest_lag_ps:g} ps; "
+            "shorten lag_ps and msm.scan_lags_ps or leave this trajectory out."
+        )
 
 
 def main(inventories: list[str], lags: str, *, longest_lag_ps: float) -> None:

@@ -17,7 +17,7 @@ def main(file: str, topology: str, inventory: str, features: str) -> None:
     known = json.loads(Path(inventory).read_text())
     molecules = load_topology(topology)
     torsions, quartets = backbone_torsions(molecules, file=topology)
-    values = torsion_features(file, molecules, quartets)
+    values = torsion_features(file, molecules, quartets, stride=known["stride"], make_whole=known["make_whole"])
     attributes = {
         "system": known["system"],
         "trajectory": known["trajectory"],

@@ -30,7 +30,8 @@ def load_residues(inventory: dict, *, frame: int) -> mdtraj.Trajectory:
     selected = select_atoms(topology, inventory["selection"], file=inventory["topology"])
     residues = {topology.atom(int(atom)).residue.index for atom in selected}
     atoms = np.array([atom.index for atom in topology.atoms if atom.residue.index in residues])
-    piece = next(iterate_frames(inventory["file"], topology, atoms, first_frame=frame))
+    reading = {"stride": inventory["stride"], "make_whole": inventory["make_whole"]}
+    piece = next(iterate_frames(inventory["file"], topology, atoms, first_frame=frame, **reading))
     return mdtraj.Trajectory(piece.positions_nm[:1], topology.subset(atoms))
 
 

@@ -3,9 +3,9 @@
 import json
 
 from geom2msm.log import log_to
-from geom2msm.provenance import provenance, replace_when_complete, sha256_file
+from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.topology import atomic_numbers, load_topology, select_atoms
-from geom2msm.trajectory import inspect_frames
+from geom2msm.trajectory_checks import inspect_frames
 
 
 def main(
@@ -17,12 +17,20 @@ def main(
     trajectory: str,
     selection: str,
     frame_interval_ps: float,
+    stride: int,
+    make_whole: bool,
 ) -> None:
     """Read every frame of `file` once, refuse it if unsound, and write its inventory."""
     molecules = load_topology(topology)
     atoms = select_atoms(molecules, selection, file=topology)
     atomic_numbers(molecules, atoms)
-    n_frames, checks = inspect_frames(file, molecules, atoms, frame_interval_ps=frame_interval_ps)
+    n_frames, checks = inspect_frames(
+        file, molecules, atoms, frame_interval_ps=frame_interval_ps, stride=stride, make_whole=make_whole
+    )
+    settings = {
+        "selection": selection, "frame_interval_ps": frame_interval_ps, "stride": stride, "make_whole": make_whole,
+    }  # fmt: skip
+    origin = provenance(inputs={"file": file, "topology": topology}, settings=settings)
     content = {
         "system": system,
         "trajectory": trajectory,
@@ -32,15 +40,15 @@ def main(
         "n_frames": n_frames,
         "n_atoms": molecules.n_atoms,
         "n_selected_atoms": len(atoms),
-        "frame_interval_ps": frame_interval_ps,
-        "duration_ns": n_frames * frame_interval_ps / 1000,
-        "sha256": sha256_file(file),
-        "topology_sha256": sha256_file(topology),
+        "stride": stride,
+        "make_whole": make_whole,
+        "file_frame_interval_ps": frame_interval_ps,
+        "frame_interval_ps": stride * frame_interval_ps,
+        "duration_ns": n_frames * stride * frame_interval_ps / 1000,
+        "sha256": origin["inputs"]["file"],
+        "topology_sha256": origin["inputs"]["topology"],
         "checks": checks,
-        "provenance": provenance(
-            inputs={"file": file, "topology": topology},
-            settings={"selection": selection, "frame_interval_ps": frame_interval_ps},
-        ),
+        "provenance": origin,
     }
     with replace_when_complete(inventory) as part:
         part.write_text(json.dumps(content, indent=2) + "\n")
@@ -48,10 +56,4 @@ def main(
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(
-        **snakemake.input,
-        **snakemake.output,
-        system=snakemake.wildcards.system,
-        trajectory=snakemake.wildcards.trajectory,
-        **snakemake.params.settings,
-    )
+    main(**snakemake.input, **snakemake.output, **snakemake.wildcards, **snakemake.params.settings)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from geom2msm.encoder.architectures import encoder_config, kind_of, untrained
 from geom2msm.encoder.geometries import hold_out, read_molecules
 from geom2msm.encoder.pretraining import PretrainingConfig, pretrain
-from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, save_encoder
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete
@@ -27,7 +27,8 @@ def main(
         molecules, fraction=config.validation_fraction, rng=np.random.default_rng(config.seed)
     )
     elements = tuple(sorted({int(z) for molecule in training for z in molecule.atomic_numbers}))
-    identity = EncoderCard(encoder, "visnet", elements, ViSNetConfig(**architecture))
+    network = encoder_config(architecture, origin=f"config/encoders.yaml: encoders.{encoder}")
+    identity = EncoderCard(encoder, kind_of(network), elements, network)
     rows = []
 
     def report(progress, averaged):
@@ -37,7 +38,7 @@ def main(
             pd.DataFrame(rows).to_csv(part, index=False)
         save_encoder(f"{weights}.part", averaged, identity)
 
-    trained = pretrain(ViSNet(identity.config), training, validation, config, report=report)
+    trained = pretrain(untrained(network), training, validation, config, report=report)
     with replace_when_complete(weights) as part:
         save_encoder(str(part), trained, identity)
     made_from = provenance(inputs={path: path for path in geometries}, settings=settings)
@@ -53,7 +54,7 @@ def main(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     torch.set_num_threads(snakemake.threads)
-    architecture = {key: value for key, value in snakemake.params.architecture.items() if key != "kind"}
+    architecture = dict(snakemake.params.architecture)
     settings = {key: value for key, value in snakemake.params.settings.items() if key != "geometries"}
     name = snakemake.wildcards.encoder
     main(**snakemake.input, **snakemake.output, encoder=name, architecture=architecture, settings=settings)

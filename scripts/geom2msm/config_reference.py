@@ -32,10 +32,14 @@ def rows(schema: dict, *, prefix: str = "") -> Iterator[str]:
     required = schema.get("required", [])
     for name, part in schema.get("properties", {}).items():
         key = f"{prefix}{name}"
-        default = f"`{part['default']}`" if "default" in part else ("required" if name in required else "none")
+        default = "required" if name in required else "none"
+        if "default" in part:
+            default = "`null`" if part["default"] is None else f"`{part['default']}`"
         description = part.get("description", "").replace("|", "\\|")
         yield f"| `{key}` | {kind(part)} | {default} | {description} |"
         yield from rows(part, prefix=f"{key}.")
+        if "properties" in part.get("items", {}):
+            yield from rows(part["items"], prefix=f"{key}[].")
         rest = part.get("additionalProperties")
         if isinstance(rest, dict):
             yield from rows(rest, prefix=f"{key}.<name>.")

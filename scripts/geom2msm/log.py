@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,11 +23,34 @@ def log_to(path: str) -> None:
     )
 
 
-def progress(items: Iterable[Item], *, total: int, description: str) -> Iterator[Item]:
-    """Pass items on and write a progress bar into the log, a line at most every five seconds."""
+def progress(
+    items: Iterable[Item],
+    *,
+    total: int,
+    description: str,
+    unit: str = "it",
+    done: int = 0,
+    size: Callable[[Item], int] = lambda _: 1,
+) -> Iterator[Item]:
+    """Pass items on and write a progress bar into the log, a line at most every five seconds.
+
+    An item counts `size(item)` towards the `total`, of which `done` were there before.
+    """
     from tqdm import tqdm
 
-    yield from tqdm(items, total=total, desc=description, mininterval=5.0, ascii=True, file=_Lines(), ncols=100)
+    with tqdm(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=f" {unit}",
+        mininterval=5.0,
+        ascii=True,
+        file=_Lines(),
+        ncols=100,
+    ) as bar:
+        for item in items:
+            yield item
+            bar.update(size(item))
 
 
 class _Lines:

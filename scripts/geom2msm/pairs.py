@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import zarr
 from jaxtyping import Int64
-from zarr.storage import ZipStore
 
-from geom2msm.store import read_array, read_attributes
+from geom2msm.frame_reader import FrameReader
+from geom2msm.store import read_attributes
 from geom2msm.units import frames
 
 CHUNK_FRAMES = 4096
@@ -43,18 +42,25 @@ def select_stores(paths: list[str], trajectories: list[str]) -> list[str]:
 
 def read_frames(paths: list[str], name: str) -> np.ndarray:
     """One array [frame ...] of all stores, end to end; values that are not finite are an error."""
-    pieces = []
-    for path in paths:
-        pieces.append(read_array(path, name))
-        if pieces[-1].shape[1:] != pieces[0].shape[1:]:
+    readers = [FrameReader(path, name) for path in paths]
+    first = readers[0]
+    for reader in readers:
+        if (reader.shape[1:], reader.dtype) != (first.shape[1:], first.dtype):
             raise ValueError(
-                f"{path}: {name} have the shape {pieces[-1].shape[1:]} per frame, "
-                f"those of {paths[0]} {pieces[0].shape[1:]}; "
+                f"{reader.path}: {name} have the shape {reader.shape[1:]} per frame and the type {reader.dtype}, "
+                f"those of {first.path} {first.shape[1:]} and {first.dtype}; "
                 "all trajectories of a system must have the same tokens and features."
             )
-        if not np.isfinite(pieces[-1]).all():
-            raise ValueError(f"{path}: {name} hold values that are infinite or not a number; look at the trajectory.")
-    return np.concatenate(pieces)
+    joined = np.empty((sum(map(len, readers)), *first.shape[1:]), first.dtype)
+    start = 0
+    for reader in readers:
+        piece = reader.read_range(0, len(reader), out=joined[start : start + len(reader)])
+        if not np.isfinite(piece).all():
+            raise ValueError(
+                f"{reader.path}: {name} hold values that are infinite or not a number; look at the trajectory."
+            )
+        start += len(reader)
+    return joined
 
 
 def read_pair_starts(paths: list[str], *, lag_ps: float) -> tuple[Int64[np.ndarray, " pair"], int]:
@@ -69,14 +75,14 @@ def read_pair_starts(paths: list[str], *, lag_ps: float) -> tuple[Int64[np.ndarr
             )
     lag_frames = frames(lag_ps=lag_ps, frame_interval_ps=interval_ps)
     n_frames = {
-        found["trajectory"]: len(read_array(path, "time_ps")) for path, found in zip(paths, attributes, strict=True)
+        found["trajectory"]: len(FrameReader(path, "time_ps")) for path, found in zip(paths, attributes, strict=True)
     }
     return pair_starts(n_frames, lag_frames=lag_frames), lag_frames
 
 
 def read_chunks(path: str, names: tuple[str, ...]) -> Iterator[tuple[np.ndarray, ...]]:
     """Some thousand frames of several arrays at a time, so that memory does not grow with the trajectory."""
-    read_attributes(path)  # a store that is not complete is refused here, with its name
-    group = zarr.open_group(ZipStore(path, mode="r"), mode="r")
-    for start in range(0, group[names[0]].shape[0], CHUNK_FRAMES):
-        yield tuple(group[name][start : start + CHUNK_FRAMES] for name in names)
+    readers = [FrameReader(path, name) for name in names]
+    for start in range(0, len(readers[0]), CHUNK_FRAMES):
+        stop = min(start + CHUNK_FRAMES, len(readers[0]))
+        yield tuple(reader.read_range(start, stop) for reader in readers)

@@ -41,10 +41,17 @@ def source_files(script: str) -> list[Path]:
     return sorted(seen)
 
 
+def compiled_sources(module: Path) -> list[Path]:
+    """The C source that a module compiles, which has its name, and the headers beside it."""
+    source = module.with_suffix(".c")
+    return [source, *source.parent.glob("*.h")] if source.exists() else []
+
+
 def source_digest(script: str) -> str:
     """Hash of the script and of all package code it uses; a rule's parameter, so that edits rerun it."""
     digest = hashlib.sha256()
-    for path in source_files(script):
+    modules = source_files(script)
+    for path in sorted({*modules, *(source for module in modules for source in compiled_sources(module))}):
         digest.update(path.relative_to(SCRIPTS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

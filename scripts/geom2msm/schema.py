@@ -6,12 +6,14 @@ jsonschema only (both come with Snakemake).
 
 import difflib
 import glob
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from geom2msm.formats import TRAJECTORY_FORMATS, extension, natural_order, trajectory_names
 from geom2msm.units import frames
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
@@ -68,7 +70,11 @@ def _with_defaults(value: object, schema: dict) -> object:
         return value
     properties = schema.get("properties", {})
     rest = schema.get("additionalProperties")
-    defaults = {name: part["default"] for name, part in properties.items() if "default" in part and name not in value}
+    defaults = {
+        name: _with_defaults(part["default"], part)
+        for name, part in properties.items()
+        if "default" in part and name not in value
+    }
     parts = {name: properties.get(name, rest if isinstance(rest, dict) else {}) for name in value}
     return {name: _with_defaults(item, parts[name]) for name, item in value.items()} | defaults
 
@@ -84,6 +90,7 @@ def _sentence(error: ValidationError, *, prefix: str) -> str:
         return f"{'.'.join([*path, missing])} is missing: {_description(error.schema, missing)}"
     expected = {
         "type": lambda: f"of type {error.validator_value}",
+        "not": lambda: "left out",
         "enum": lambda: "one of " + ", ".join(map(repr, error.validator_value)),
         "const": lambda: repr(error.validator_value),
         "minimum": lambda: f"at least {error.validator_value}",
@@ -152,17 +159,22 @@ def _problems(system: dict, encoders: Mapping) -> Iterator[str]:
             yield f"msm.{role} is {msm[role]!r}, but models has {', '.join(models)}"
     if msm["lag_ps"] not in msm["scan_lags_ps"]:
         yield f"msm.scan_lags_ps does not contain msm.lag_ps = {msm['lag_ps']:g}; add it"
+    for rule in system["tokens"]["rules"]:
+        if ("name" in rule) != (rule["per"] == "fragment"):
+            yield f"tokens.rules: {rule['selection']!r}: a rule needs a name if, and only if, it is per: fragment"
     yield from _lag_problems(system)
 
 
 def _lag_problems(system: dict) -> Iterator[str]:
     lags = {f"models.{name}.lag_ps": model["lag_ps"] for name, model in system["models"].items()}
     lags |= {f"msm.scan_lags_ps[{i}]": lag for i, lag in enumerate(system["msm"]["scan_lags_ps"])}
+    trajectories = system["trajectories"]
+    stride = trajectories["stride"]
     for key, lag_ps in lags.items():
         try:
-            frames(lag_ps=lag_ps, frame_interval_ps=system["trajectories"]["frame_interval_ps"])
+            frames(lag_ps=lag_ps, frame_interval_ps=stride * trajectories["frame_interval_ps"])
         except ValueError as error:
-            yield f"{key}: {error}"
+            yield f"{key}: {error}" + (", that is trajectories.frame_interval_ps times stride" if stride > 1 else "")
 
 
 def longest_lag_ps(system: Mapping) -> float:
@@ -171,23 +183,33 @@ def longest_lag_ps(system: Mapping) -> float:
 
 
 def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
-    """Trajectory names and, where the user brings them, their files, in the order of the names."""
+    """Trajectory names and, where the user brings them, their files, counting: run-2 before run-10."""
     trajectories = system["trajectories"]
     if "simulate" in trajectories:
         return {f"run-{run}": "" for run in range(trajectories["simulate"]["n_runs"])}
-    patterns = trajectories["files"] if isinstance(trajectories["files"], list) else [trajectories["files"]]
-    found: dict[str, str] = {}
-    for pattern in patterns:
-        paths = sorted(glob.glob(pattern))
-        if not paths:
-            raise ConfigError(f"{file}: trajectories.files: no file matches {pattern!r} in {Path.cwd()}")
-        for path in paths:
-            name = Path(path).name.split(".")[0]
-            if name in found and found[name] != path:
-                raise ConfigError(
-                    f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one"
-                )
-            found[name] = path
+    paths = _matching_files(trajectories["files"], file=file)
     if not Path(trajectories["topology"]).is_file():
         raise ConfigError(f"{file}: trajectories.topology is {trajectories['topology']!r}, but there is no such file")
+    found: dict[str, str] = {}
+    for path, name in trajectory_names(paths).items():
+        if name in found:
+            raise ConfigError(
+                f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one"
+            )
+        found[name] = path
     return found
+
+
+def _matching_files(files: str | list[str], *, file: str) -> list[str]:
+    """Existing files of a known format that match one of the patterns, each once."""
+    found: dict[str, str] = {}
+    for pattern in files if isinstance(files, list) else [files]:
+        paths = glob.glob(pattern, recursive=True)
+        if not paths:
+            raise ConfigError(f"{file}: trajectories.files: no file matches {pattern!r} in {Path.cwd()}")
+        found |= {os.path.normpath(path): path for path in paths}
+    for path in found.values():
+        if extension(path) not in TRAJECTORY_FORMATS:
+            known = ", ".join(TRAJECTORY_FORMATS)
+            raise ConfigError(f"{file}: trajectories.files: {path} is no trajectory; known endings are {known}")
+    return sorted(found.values(), key=natural_order)

@@ -34,13 +34,18 @@ def feature_names(torsions: list[str]) -> list[str]:
 
 
 def torsion_features(
-    path: str, topology: mdtraj.Topology, quartets: Int[np.ndarray, "torsion 4"]
+    path: str,
+    topology: mdtraj.Topology,
+    quartets: Int[np.ndarray, "torsion 4"],
+    *,
+    stride: int = 1,
+    make_whole: bool = True,
 ) -> Float32[np.ndarray, "frame channel"]:
-    """Cosine and sine of each torsion in turn; the trajectory is read in pieces."""
+    """Cosine and sine of each torsion in turn, in every stride-th frame; the trajectory is read in pieces."""
     atoms, places = np.unique(quartets, return_inverse=True)
     places = places.reshape(quartets.shape)
     features = []
-    for frames in iterate_frames(path, topology, atoms):
+    for frames in iterate_frames(path, topology, atoms, stride=stride, make_whole=make_whole):
         piece = mdtraj.Trajectory(frames.positions_nm, topology=None)
         angles = mdtraj.compute_dihedrals(piece, places, periodic=False)
         features.append(np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(angles), -1))

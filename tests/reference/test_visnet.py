@@ -42,6 +42,6 @@ def test_blocks_of_centers_do_not_change_the_result(monkeypatch):
     table = neighbor_table(positions[None], cutoff=0.5, rule="all")
     with torch.no_grad():
         whole = encoder(numbers, positions, table)
-        monkeypatch.setattr("geom2msm.encoder.visnet.BLOCK_EDGES", 3 * table.mask.shape[1])
+        monkeypatch.setattr("geom2msm.encoder.edges.BLOCK_EDGES", 3 * table.mask.shape[1])
         pieces = encoder(numbers, positions, table)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)

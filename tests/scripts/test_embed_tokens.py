@@ -11,13 +11,18 @@ import torch
 import build_token_table
 import embed_tokens
 import inspect_trajectory
-from geom2msm.encoder import embedding
-from geom2msm.encoder.embedding import chunked
+from geom2msm.encoder.embedding import Embedder
+from geom2msm.encoder.streaming import Embedding, chunked, prefetched
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
-from geom2msm.encoder.weights import EncoderCard, save_encoder
+from geom2msm.encoder.weights import EncoderCard, load_encoder, save_encoder
 from geom2msm.store import read_array, read_attributes
 
-SETTINGS = {"neighbor_rule": "all", "source": "digest"}
+SETTINGS = {
+    "neighbor_rule": "all", "kernel": "plain", "dtype": "float16", "window_neighbors": None, "periodic": False,
+    "unseen_elements": {}, "environment": None,
+}  # fmt: skip
+GIVEN = {"check": "", "source": "digest"}
+ONE_PER_RESIDUE = [{"selection": "all", "per": "residue"}]
 
 
 @pytest.fixture
@@ -40,10 +45,10 @@ def files(tmp_path):
     given = {"topology": str(tmp_path / "top.pdb"), "inventory": str(tmp_path / "run.json")}
     given |= {"table": str(tmp_path / "tokens.csv"), "weights": str(tmp_path / "weights.safetensors")}
     given["trajectory"] = str(tmp_path / "run.xtc")
-    build_token_table.main(given["topology"], given["table"], selection="not element H")
+    build_token_table.main(given["topology"], given["table"], selection="not element H", rules=ONE_PER_RESIDUE)
     inspect_trajectory.main(
         given["trajectory"], given["topology"], given["inventory"], system="s", trajectory="run",
-        selection="not element H", frame_interval_ps=2.0,
+        selection="not element H", frame_interval_ps=2.0, stride=1, make_whole=True,
     )  # fmt: skip
     torch.manual_seed(0)
     config = ViSNetConfig(2, 16, 4, 8, 0.5)
@@ -53,7 +58,7 @@ def files(tmp_path):
 
 def test_the_store_holds_tokens_positions_times_and_where_they_come_from(files, tmp_path):
     store = str(tmp_path / "run.zarr.zip")
-    embed_tokens.main(**files, tokens=store, settings=SETTINGS)
+    embed_tokens.main(**files, tokens=store, settings=SETTINGS, **GIVEN)
     assert read_array(store, "scalars").shape == (40, 2, 16)
     assert read_array(store, "vectors").shape == (40, 2, 3, 16)
     np.testing.assert_allclose(read_array(store, "time_ps"), np.arange(40) * 2.0)
@@ -67,9 +72,10 @@ def test_the_store_holds_tokens_positions_times_and_where_they_come_from(files, 
 
 
 def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(embed_tokens, "frames_per_chunk", lambda *_: 7)
-    embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), settings=SETTINGS)
-    calls, embed = [], embedding.embed
+    monkeypatch.setattr(Embedding, "chunk_frames", 7)
+    embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), settings=SETTINGS, **GIVEN)
+    np.testing.assert_allclose(read_array(str(tmp_path / "whole.zarr.zip"), "time_ps"), np.arange(40) * 2.0)
+    calls, embed = [], Embedder.__call__
 
     def killed_in_the_third_chunk(*arguments, **keywords):
         calls.append(1)
@@ -77,12 +83,12 @@ def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeyp
             raise KeyboardInterrupt
         return embed(*arguments, **keywords)
 
-    monkeypatch.setattr(embedding, "embed", killed_in_the_third_chunk)
+    monkeypatch.setattr(Embedder, "__call__", killed_in_the_third_chunk)
     path = tmp_path / "run.zarr.zip"
     with pytest.raises(KeyboardInterrupt):
-        embed_tokens.main(**files, tokens=str(path), settings=SETTINGS)
+        embed_tokens.main(**files, tokens=str(path), settings=SETTINGS, **GIVEN)
     assert not path.exists()
-    embed_tokens.main(**files, tokens=str(path), settings=SETTINGS)
+    embed_tokens.main(**files, tokens=str(path), settings=SETTINGS, **GIVEN)
     assert len(calls) == 3 + 4
     assert path.read_bytes() == (tmp_path / "whole.zarr.zip").read_bytes()
 
@@ -91,13 +97,55 @@ def test_a_trajectory_shorter_than_its_inventory_says_leaves_no_store(files, tmp
     inventory = Path(files["inventory"])
     inventory.write_text(json.dumps(json.loads(inventory.read_text()) | {"n_frames": 50}))
     with pytest.raises(ValueError, match="frames"):
-        embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS)
+        embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS, **GIVEN)
     assert not (tmp_path / "run.zarr.zip").exists()
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 50])
 def test_recutting_pieces_keeps_every_frame_in_order(size):
-    pieces = [np.arange(start, stop) for start, stop in ((0, 5), (5, 6), (6, 20))]
+    pieces = [{"a": np.arange(*cut), "b": -np.arange(*cut)} for cut in ((0, 5), (5, 6), (6, 20))]
     cut = list(chunked(iter(pieces), size))
-    np.testing.assert_array_equal(np.concatenate(cut), np.arange(20))
-    assert {len(piece) for piece in cut[:-1]} <= {size}
+    np.testing.assert_array_equal(np.concatenate([piece["a"] for piece in cut]), np.arange(20))
+    np.testing.assert_array_equal(np.concatenate([piece["b"] for piece in cut]), -np.arange(20))
+    assert {len(piece["a"]) for piece in cut[:-1]} <= {size}
+
+
+def test_items_made_ahead_come_in_order_and_bring_their_error():
+    def items():
+        yield from range(3)
+        raise ValueError("the file is damaged")
+
+    seen = []
+    with pytest.raises(ValueError, match="the file is damaged"):
+        seen.extend(prefetched(items()))
+    assert seen == [0, 1, 2]
+    assert list(prefetched(range(5))) == list(range(5))
+
+
+def test_a_token_beyond_half_precision_is_refused_unless_stored_in_single(files, tmp_path):
+    # The last norm scales every scalar.
+    encoder, card = load_encoder(files["weights"])
+    encoder.block.out_norm.weight.mul_(1e6)
+    save_encoder(files["weights"], encoder, card)
+    with pytest.raises(ValueError, match=r"which float16 cannot hold; .* tokens.dtype to float32"):
+        embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS, **GIVEN)
+    embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS | {"dtype": "float32"}, **GIVEN)
+    assert read_array(str(tmp_path / "run.zarr.zip"), "scalars").dtype == np.float32
+
+
+@pytest.mark.parametrize("kernel", ["fused", "compiled", "auto"])
+def test_every_kernel_gives_the_tokens_of_the_plain_one(files, tmp_path, kernel):
+    stores = [str(tmp_path / f"{name}.zarr.zip") for name in ("plain", kernel)]
+    for store, chosen in zip(stores, ("plain", kernel), strict=True):
+        embed_tokens.main(**files, tokens=store, settings=SETTINGS | {"kernel": chosen, "dtype": "float32"}, **GIVEN)
+    for name in ("scalars", "vectors"):
+        plain, fast = (read_array(store, name) for store in stores)
+        np.testing.assert_allclose(fast, plain, atol=1e-4 * np.abs(plain).max())
+    assert read_attributes(stores[1])["kernel"] != read_attributes(stores[0])["kernel"]
+
+
+def test_a_kernel_that_the_encoder_does_not_have_is_refused(files, tmp_path):
+    with pytest.raises(ValueError, match=r"tokens.kernel = 'quantum', but .* has auto, fused, compiled, plain"):
+        embed_tokens.main(
+            **files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS | {"kernel": "quantum"}, **GIVEN
+        )

@@ -46,6 +46,7 @@ class Results:
         self.scans = [self.table(name, self.scan_rows(factor)) for name, factor in zip(NAMES, (1.0, 0.8), strict=True)]
         self.histories, self.scores, self.baseline = self.members()
         self.pretraining = self.table("encoder", self.pretraining_rows())
+        self.encoder_check = self.json("encoder_check", self.encoder_check_content())
 
     def probability(self) -> np.ndarray:
         weights = 4.0 ** -np.arange(self.n_states)
@@ -175,6 +176,13 @@ class Results:
             for epoch in range(12)
         ]
 
+    def encoder_check_content(self) -> dict:
+        elements = [
+            {"element": element, "n_atoms": 10 * number, "r2": 0.9 - 0.1 * number, "standard_error": 0.02}
+            for number, element in enumerate(("H", "C", "N", "O", "S")[: self.n_states], start=1)
+        ]
+        return {"r2": 0.62, "standard_error": 0.01, "n_atoms": 60, "elements": elements, "threshold": 0.3}
+
     def inputs(self, figure: str) -> dict:
         """Inputs and parameters of a figure's main, by its argument names."""
         maps = {"features": self.features}
@@ -190,6 +198,7 @@ class Results:
             "passage_times": {"rates": self.rates},
             "stationary_populations": {"states": self.populations},
             "pretraining": {"history": self.pretraining},
+            "encoder_check": {"check": self.encoder_check},
         }[figure]
 
 
@@ -251,7 +260,7 @@ def draw(results, tmp_path_factory):
 
 
 def test_every_figure_has_a_case_and_a_caption(results):
-    assert len(FIGURES) == 11
+    assert len(FIGURES) == 12
     for figure in FIGURES:
         assert results.inputs(figure)
         assert (ROOT / f"workflow/report/{figure}.rst").stat().st_size > 200
@@ -280,7 +289,22 @@ def test_a_figure_is_one_or_two_columns_wide_and_fits_a_page(figure, draw):
     assert height_mm < 240
 
 
-WITHOUT_UNIT = {"VAMP-2 score", "epoch", "state", "to state", "from state", "stationary probability"}
+WITHOUT_UNIT = {"VAMP-2 score", "epoch", "state", "to state", "from state", "stationary probability"} | {
+    "R² of the denoising head",
+    "element and number of atoms",
+}
+
+
+@pytest.mark.parametrize(("threshold", "lines"), [(0.3, 2), (None, 1)])
+def test_the_encoder_check_shows_the_minimum_and_all_atoms_first(threshold, lines, results):
+    module, (figure, axes) = script("encoder_check"), start_figure(STYLE, columns=1)
+    scores = module.score_table(results.encoder_check_content())
+    module.plot_encoder_check(axes[0, 0], scores, threshold=threshold)
+    assert scores.atoms.tolist() == ["all", "H", "C", "N"]
+    assert [bar.get_height() for bar in axes[0, 0].patches] == pytest.approx([0.62, 0.8, 0.7, 0.6])
+    levels = [line.get_ydata()[0] for line in axes[0, 0].lines if len(set(line.get_ydata())) == 1]
+    assert levels == [0, threshold][:lines]
+    assert figure.axes
 
 
 @every_figure

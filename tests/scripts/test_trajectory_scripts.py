@@ -12,10 +12,12 @@ import compute_torsions
 import inspect_trajectory
 import simulate_trajectories
 from geom2msm.store import read_array, read_attributes
-from geom2msm.topology import load_topology, read_token_table
+from geom2msm.token_table import read_token_table
+from geom2msm.topology import load_topology
 from geom2msm.torsions import backbone_torsions, feature_names
 
 SELECTION = "not element H"
+RULES = [{"selection": "all", "per": "residue"}]
 SETTINGS = {"n_runs": 1, "run_ns": 0.001, "temperature_K": 500.0, "friction_per_ps": 10.0, "seed": 1}
 
 
@@ -33,7 +35,7 @@ def run(structure, tmp_path_factory):
     return path
 
 
-def inspected(run, structure, path):
+def inspected(run, structure, path, *, stride=1):
     inspect_trajectory.main(
         run,
         structure,
@@ -42,6 +44,8 @@ def inspected(run, structure, path):
         trajectory="run-0",
         selection=SELECTION,
         frame_interval_ps=0.1,
+        stride=stride,
+        make_whole=True,
     )
     return json.loads(path.read_text())
 
@@ -56,6 +60,25 @@ def test_a_simulated_run_has_an_inventory(run, structure, tmp_path):
     assert inventory["sha256"] == inventory["provenance"]["inputs"]["file"]
 
 
+def test_a_stride_makes_frames_rarer_and_the_interval_longer(run, structure, tmp_path):
+    inventory = inspected(run, structure, tmp_path / "run-0.json", stride=3)
+    assert (inventory["n_frames"], inventory["stride"]) == (4, 3)
+    assert inventory["file_frame_interval_ps"] == 0.1
+    assert inventory["frame_interval_ps"] == pytest.approx(0.3)
+    output = str(tmp_path / "run-0.zarr.zip")
+    compute_torsions.main(run, structure, str(tmp_path / "run-0.json"), output)
+    compute_torsions.main(run, structure, all_frames(run, structure, tmp_path), str(tmp_path / "all.zarr.zip"))
+    np.testing.assert_array_equal(
+        read_array(output, "features"), read_array(str(tmp_path / "all.zarr.zip"), "features")[::3]
+    )
+    np.testing.assert_allclose(read_array(output, "time_ps"), [0, 0.3, 0.6, 0.9])
+
+
+def all_frames(run, structure, tmp_path):
+    inspected(run, structure, tmp_path / "all.json")
+    return str(tmp_path / "all.json")
+
+
 def test_a_run_shorter_than_the_longest_lag_is_refused(run, structure, tmp_path):
     inspected(run, structure, tmp_path / "run-0.json")
     lags, inventories = tmp_path / "lags.json", [str(tmp_path / "run-0.json")]
@@ -67,7 +90,7 @@ def test_a_run_shorter_than_the_longest_lag_is_refused(run, structure, tmp_path)
 
 
 def test_the_token_table_lists_caps_and_alanine(structure, tmp_path):
-    build_token_table.main(structure, str(tmp_path / "tokens.csv"), selection=SELECTION)
+    build_token_table.main(structure, str(tmp_path / "tokens.csv"), selection=SELECTION, rules=RULES)
     table = read_token_table(str(tmp_path / "tokens.csv"))
     assert list(table.residue_name) == ["ACE", "ALA", "NME"]
     assert table.n_atoms.sum() == 10

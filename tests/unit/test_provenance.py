@@ -26,7 +26,11 @@ def test_a_digest_covers_everything_reachable_by_import_and_nothing_else(package
     (package / "other.py").write_text("h = 2\n")
     assert source_digest("rule") == before
     (package / "second.py").write_text("g = 2\n")
-    assert source_digest("rule") != before
+    changed = source_digest("rule")
+    assert changed != before
+    (package / "second.c").write_text("int g = 2;\n")
+    (package / "second.h").write_text("#define G 2\n")
+    assert source_digest("rule") != changed
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path):

@@ -43,6 +43,14 @@ def test_defaults_are_filled_in_at_every_level(system, tmp_path):
     assert filled["neighbor_rule"] == "nearest32"
     assert filled["trajectories"]["selection"] == "not element H"
     assert filled["models"]["vampnet"]["hidden_channels"] == 64
+    # A whole section that is absent, too.
+    assert filled["tokens"]["rules"] == [{"selection": "all", "per": "residue"}]
+
+
+def test_a_fragment_needs_a_name_and_nothing_else_has_one(system, tmp_path):
+    for rule in ({"selection": "resname LIG", "per": "fragment"}, {"selection": "all", "per": "residue", "name": "a"}):
+        system["tokens"] = {"rules": [rule]}
+        assert "a rule needs a name if, and only if, it is per: fragment" in refusal(tmp_path, system)
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one(system, tmp_path):
@@ -86,7 +94,7 @@ def test_a_lag_between_two_frames_is_refused(system, tmp_path):
         (
             lambda s: s["trajectories"].pop("simulate"),
             "trajectories needs either simulate, or both topology and files; "
-            "found frame_interval_ps, selection, temperature_K",
+            "found frame_interval_ps, make_whole, selection, stride, temperature_K",
         ),
         (lambda s: s["split"].update(n_folds=1), "split.n_folds is 1, but must be at least 2"),
     ],
@@ -121,15 +129,57 @@ def test_missing_files_are_refused_before_anything_runs(system, tmp_path, monkey
     assert trajectory_files(system, file="mine.yaml") == {"a": "data/a.xtc"}
 
 
-def test_two_files_of_one_name_are_refused(system, tmp_path, monkeypatch):
+def brought(system, files):
+    """The system with files in place of the simulation; the files exist, empty."""
+    for path in ["top.pdb", *files]:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    system["trajectories"] = {"topology": "top.pdb", "files": files}
+    return system
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(system, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for folder in ("a", "b"):
-        Path(folder).mkdir()
-        Path(folder, "run.xtc").touch()
-    Path("top.pdb").touch()
-    system["trajectories"] = {"topology": "top.pdb", "files": ["a/run.xtc", "b/run.xtc"]}
-    with pytest.raises(ConfigError, match=r"a/run.xtc and b/run.xtc share the name 'run'; rename one"):
-        trajectory_files(system, file="mine.yaml")
+    files = ["run-10/a/prod.xtc", "run-2/a/prod.xtc", "run-2/b/prod.xtc", "extra/eq.1.xtc", "extra/eq.2.dcd"]
+    assert trajectory_files(brought(system, files), file="mine.yaml") == {
+        "eq.1": "extra/eq.1.xtc",
+        "eq.2": "extra/eq.2.dcd",
+        "run-2-a-prod": "run-2/a/prod.xtc",
+        "run-2-b-prod": "run-2/b/prod.xtc",
+        "run-10-a-prod": "run-10/a/prod.xtc",
+    }
+
+
+@pytest.mark.parametrize("files", [["run.xtc", "run.dcd"], ["a/run.xtc", "b/run.xtc", "a-run.xtc"]])
+def test_files_that_nothing_tells_apart_are_refused(system, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"mine.yaml: trajectories.files: .* and .* share the name .*; rename one"):
+        trajectory_files(brought(system, files), file="mine.yaml")
+
+
+def test_patterns_find_each_file_once_and_count(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    system = brought(system, [f"data/run-{i}.xtc" for i in range(12)])
+    expected = [f"run-{i}" for i in range(12)]
+    for patterns in ("data/*.xtc", ["data/run-1*.xtc", "./data/*.xtc", "**/run-*.xtc"]):
+        system["trajectories"]["files"] = patterns
+        assert list(trajectory_files(system, file="mine.yaml")) == expected
+
+
+def test_a_file_that_is_no_trajectory_is_refused(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"notes.txt is no trajectory; known endings are .xtc"):
+        trajectory_files(brought(system, ["run.xtc", "notes.txt"]), file="mine.yaml")
+
+
+def test_lags_are_multiples_of_the_strided_interval(system, tmp_path):
+    system["trajectories"]["stride"] = 2
+    system["msm"]["scan_lags_ps"].append(7.0)
+    assert refusal(tmp_path, system).endswith(
+        "is not a positive multiple of frame_interval_ps = 2, that is trajectories.frame_interval_ps times stride"
+    )
+    system["trajectories"]["stride"] = 0
+    assert refusal(tmp_path, system) == "trajectories.stride is 0, but must be at least 1"
 
 
 def test_the_longest_lag_is_found_wherever_it_stands(system):

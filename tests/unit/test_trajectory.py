@@ -6,14 +6,9 @@ import pytest
 
 from geom2msm import trajectory as module
 from geom2msm.topology import load_topology, select_atoms
-from geom2msm.trajectory import (
-    check_frame_interval,
-    check_lag,
-    covalent_bonds,
-    dcd_is_cut,
-    inspect_frames,
-    iterate_frames,
-)
+from geom2msm.trajectory import iterate_frames
+from geom2msm.trajectory_checks import check_frame_interval, covalent_bonds, inspect_frames
+from geom2msm.trajectory_formats import dcd_is_cut
 
 N_FRAMES = 23
 
@@ -59,7 +54,7 @@ def saved(tmp_path):
     return save
 
 
-@pytest.mark.parametrize("extension", ["xtc", "trr", "dcd", "pdb", "gro"])
+@pytest.mark.parametrize("extension", ["xtc", "dcd", "pdb"])
 @pytest.mark.parametrize("first_frame", [0, 5, 22])
 def test_pieces_add_up_to_the_whole(extension, first_frame, molecule, saved, topology, heavy, monkeypatch):
     monkeypatch.setattr(module, "CHUNK_FRAMES", 7)
@@ -86,9 +81,9 @@ def test_a_sound_trajectory_passes_every_check(molecule, saved, topology, heavy)
     assert 0.15 < checks["longest_bond_nm"] < 0.17
 
 
-def refusal(path, topology, atoms, *, frame_interval_ps=2.0):
+def refusal(path, topology, atoms, *, frame_interval_ps=2.0, make_whole=True):
     with pytest.raises(ValueError, match=r".") as caught:
-        inspect_frames(path, topology, atoms, frame_interval_ps=frame_interval_ps)
+        inspect_frames(path, topology, atoms, frame_interval_ps=frame_interval_ps, make_whole=make_whole)
     message = str(caught.value)
     assert message.startswith(path)
     assert "\n" not in message
@@ -119,9 +114,6 @@ def test_two_swapped_atoms_are_refused(molecule, saved, topology, heavy):
 
 def test_another_number_of_atoms_is_refused(molecule, saved, topology, heavy):
     path = saved(molecule.atom_slice(heavy))
-    assert "number of atoms is not that of the topology file, 22" in refusal(path, topology, heavy)
-    # A PDB file brings its own topology: MDTraj does not compare.
-    path = saved(molecule.atom_slice(heavy), "run.pdb")
     assert "10 atoms per frame, but the topology file has 22" in refusal(path, topology, heavy)
 
 
@@ -129,21 +121,49 @@ def test_another_number_of_atoms_is_refused(molecule, saved, topology, heavy):
 def test_a_molecule_broken_across_the_box_is_refused(frames, molecule, saved, topology, heavy):
     nitrogen = topology.select("resname ALA and name N")[0]
     molecule.xyz[frames, nitrogen:, 0] += 3.0
-    message = refusal(saved(molecule), topology, heavy)
+    message = refusal(saved(molecule), topology, heavy, make_whole=False)
     assert "broken across the periodic box: 1 bonds jump (such as ACE1-C-ALA2-N, up to" in message
+    assert message.endswith("set trajectories.make_whole to true.")
 
 
 @pytest.mark.parametrize("frames", [slice(9, 10), slice(0, N_FRAMES)])
 def test_a_molecule_broken_across_a_tilted_box_is_refused(frames, molecule, saved, topology, heavy):
     molecule.unitcell_vectors = np.tile(np.array([[3, 0, 0], [1, 2.8, 0], [1, 0.9, 2.6]], np.float32), (N_FRAMES, 1, 1))
     molecule.xyz[frames, 6:] += molecule.unitcell_vectors[0].sum(axis=0)
-    assert "broken across the periodic box" in refusal(saved(molecule), topology, heavy)
+    assert "broken across the periodic box" in refusal(saved(molecule), topology, heavy, make_whole=False)
 
 
 def test_a_molecule_broken_across_an_unsaved_box_is_refused(molecule, saved, topology, heavy):
     molecule.unitcell_vectors = None
     molecule.xyz[9, 6:] += 3.0
-    assert "broken across the periodic box" in refusal(saved(molecule), topology, heavy)
+    assert "the file has no periodic box by which they could be mended" in refusal(saved(molecule), topology, heavy)
+
+
+@pytest.mark.parametrize("selection", ["not element H", "all", "name CA CB", "name CH3"])
+def test_broken_molecules_are_made_whole_for_every_selection(selection, molecule, saved, topology, structure):
+    atoms, whole = select_atoms(topology, selection, file=structure), molecule.xyz.copy()
+    broken = np.arange(N_FRAMES) % 3 == 1
+    molecule.unitcell_vectors = np.tile(np.array([[3, 0, 0], [1, 2.8, 0], [1, 0.9, 2.6]], np.float32), (N_FRAMES, 1, 1))
+    molecule.xyz[broken, 14:] += molecule.unitcell_vectors[0, 1] - molecule.unitcell_vectors[0, 2]
+    path = saved(molecule, "run.trr")
+    pieces = list(iterate_frames(path, topology, atoms))
+    np.testing.assert_allclose(np.concatenate([p.positions_nm for p in pieces]), whole[:, atoms], atol=1e-5)
+    np.testing.assert_array_equal(np.concatenate([piece.made_whole for piece in pieces]), broken)
+    n_frames, checks = inspect_frames(path, topology, atoms, frame_interval_ps=2.0)
+    assert (n_frames, checks["frames_made_whole"], checks["frames_brought_together"]) == (N_FRAMES, broken.sum(), 0)
+
+
+def test_a_whole_trajectory_is_not_touched(molecule, saved, topology, heavy):
+    path = saved(molecule, "run.trr")
+    for piece in iterate_frames(path, topology, heavy):
+        np.testing.assert_array_equal(piece.positions_nm, molecule.xyz[:, heavy])
+
+
+def test_a_dummy_box_mends_nothing(molecule, saved, topology, heavy):
+    molecule.unitcell_vectors = np.tile(0.1 * np.eye(3, dtype=np.float32), (N_FRAMES, 1, 1))
+    path = saved(molecule, "run.trr")
+    for piece in iterate_frames(path, topology, heavy):
+        np.testing.assert_array_equal(piece.positions_nm, molecule.xyz[:, heavy])
 
 
 def test_a_gap_between_residues_is_counted_and_tolerated(molecule, saved, topology, heavy):
@@ -154,14 +174,23 @@ def test_a_gap_between_residues_is_counted_and_tolerated(molecule, saved, topolo
     assert checks["longest_bond_nm"] < 0.17
 
 
-def test_false_bonds_to_hydrogen_do_not_matter(topology):
-    atoms = np.arange(topology.n_atoms)
-    assert len(covalent_bonds(topology, atoms)) == 9
+def test_all_bonds_of_a_peptide_are_checked(topology):
+    bonds = covalent_bonds(topology, np.arange(topology.n_atoms))
+    assert ((~bonds.to_hydrogen).sum(), bonds.to_hydrogen.sum()) == (9, 12)
 
 
-def test_a_selection_without_bonds_passes(molecule, saved, topology):
-    atoms = topology.select("name CA")
-    assert inspect_frames(saved(molecule), topology, atoms, frame_interval_ps=2.0)[1]["bonds"] == 0
+def test_a_false_bond_to_hydrogen_at_the_end_of_a_chain_does_not_matter(molecule, saved, topology, heavy):
+    path = saved(molecule)
+    hydrogen, carbon = topology.select("resname NME and name H")[0], topology.select("resname NME and name C")[0]
+    false = topology.copy()
+    false.add_bond(false.atom(hydrogen), false.atom(carbon))
+    assert inspect_frames(path, false, heavy, frame_interval_ps=2.0)[1]["false_bonds_to_hydrogen"] == 1
+
+
+def test_atoms_without_bonds_pass(molecule, saved, topology):
+    atoms, alone = topology.select("name CA"), topology.copy()
+    alone._bonds = []
+    assert inspect_frames(saved(molecule), alone, atoms, frame_interval_ps=2.0)[1]["bonds"] == 0
 
 
 @pytest.mark.parametrize("extension", ["xtc", "trr", "dcd"])
@@ -187,7 +216,7 @@ def test_a_file_without_frames_is_refused(molecule, saved, topology, heavy, tmp_
     path = tmp_path / saved(molecule, "header.dcd")
     path.write_bytes(path.read_bytes()[: -N_FRAMES * (56 + 3 * (4 * 22 + 8))])
     assert "cannot read this file beyond frame 0" in refusal(str(path), topology, heavy)
-    monkeypatch.setattr(module.mdtraj, "iterload", lambda *_, **__: iter(()))
+    monkeypatch.setattr(module, "saved_frames", lambda *_, **__: iter(()))
     assert "holds no frame" in refusal(saved(molecule), topology, heavy)
 
 
@@ -196,7 +225,7 @@ def test_a_file_without_frames_is_refused(molecule, saved, topology, heavy, tmp_
 def test_a_file_of_noise_is_refused(extension, topology, heavy, tmp_path):
     path = tmp_path / f"noise.{extension}"
     path.write_bytes(np.random.default_rng(0).bytes(5000))
-    assert "MDTraj cannot read this file beyond frame 0" in refusal(str(path), topology, heavy)
+    assert "cannot read this file beyond frame 0" in refusal(str(path), topology, heavy)
 
 
 def test_times_that_contradict_the_config_are_refused(molecule, saved, topology, heavy):
@@ -230,10 +259,63 @@ def test_formats_without_times_are_not_asked():
     assert check_frame_interval("run.dcd", np.arange(9) * 1.0, frame_interval_ps=5.0) == "none in this format"
 
 
-def test_a_trajectory_must_be_longer_than_the_longest_lag():
-    check_lag("run.xtc", n_frames=11, frame_interval_ps=2.0, longest_lag_ps=20.0)
-    with pytest.raises(ValueError, match=r"run\.xtc: 10 frames .* are 20 ps, not more than the longest lag"):
-        check_lag("run.xtc", n_frames=10, frame_interval_ps=2.0, longest_lag_ps=20.0)
+@pytest.mark.parametrize("extension", ["xtc", "dcd", "xyz"])
+@pytest.mark.parametrize("stride", [1, 2, 5, 11, 50])
+@pytest.mark.parametrize("first_frame", [0, 1])
+def test_strided_frames_count_from_the_first(
+    extension, stride, first_frame, molecule, saved, topology, heavy, monkeypatch
+):
+    monkeypatch.setattr(module, "CHUNK_FRAMES", 4)
+    path = saved(molecule, f"run.{extension}")
+    pieces = list(iterate_frames(path, topology, heavy, first_frame=first_frame, stride=stride))
+    expected = molecule.xyz[::stride][first_frame:, heavy]
+    assert sum(len(piece.positions_nm) for piece in pieces) == len(expected)
+    for piece in pieces:
+        rows = slice(piece.first - first_frame, piece.first - first_frame + len(piece.positions_nm))
+        np.testing.assert_allclose(piece.positions_nm, expected[rows], atol=2e-3)
+
+
+def test_a_stride_leaves_the_interval_between_saved_frames_as_it_is(molecule, saved, topology, heavy):
+    n_frames, checks = inspect_frames(saved(molecule), topology, heavy, frame_interval_ps=2.0, stride=4)
+    assert (n_frames, checks["times"]) == (6, "agree with frame_interval_ps")
+
+
+@pytest.mark.parametrize("selection", ["not element H", "name CA"])
+@pytest.mark.parametrize("pair", [(8, 10), (8, 6), (14, 15), (8, 14)], ids=["CA-CB", "CA-N", "C-O", "CA-C"])
+def test_two_swapped_atoms_of_one_residue_are_refused(pair, selection, molecule, saved, topology, structure):
+    molecule.xyz[:, pair] = molecule.xyz[:, pair[::-1]]
+    atoms = select_atoms(topology, selection, file=structure)
+    assert "not in the order of the topology file" in refusal(saved(molecule), topology, atoms)
+
+
+def test_two_swapped_hydrogens_within_the_chain_are_refused(molecule, saved, topology, heavy):
+    pair = topology.select("resname ALA and (name H HA)")
+    molecule.xyz[:, pair] = molecule.xyz[:, pair[::-1]]
+    assert "not in the order of the topology file" in refusal(saved(molecule), topology, heavy)
+
+
+@pytest.mark.parametrize("n_water", [5])
+def test_another_order_of_molecules_is_refused(n_water, molecule, saved, topology, heavy):
+    """The topology has the peptide first, the trajectory last; the numbers of atoms agree."""
+    joined = topology.copy()
+    chain = joined.add_chain()
+    for _ in range(n_water):
+        water = joined.add_residue("HOH", chain)
+        oxygen, *hydrogens = (
+            joined.add_atom(name, mdtraj.element.Element.getBySymbol(name[0]), water) for name in ("O", "H1", "H2")
+        )
+        for hydrogen in hydrogens:
+            joined.add_bond(oxygen, hydrogen)
+    water_nm = np.array([[0, 0, 0], [0.0957, 0, 0], [-0.024, 0.0927, 0]]) + 0.4 * np.arange(n_water)[:, None, None]
+    water_nm = np.tile(water_nm.reshape(1, -1, 3), (N_FRAMES, 1, 1)) + 1.0
+    for parts, right in (((molecule.xyz, water_nm), True), ((water_nm, molecule.xyz), False)):
+        xyz = np.concatenate(parts, axis=1).astype(np.float32)
+        box = {"unitcell_lengths": np.full((N_FRAMES, 3), 4.0), "unitcell_angles": np.full((N_FRAMES, 3), 90.0)}
+        path = saved(mdtraj.Trajectory(xyz, joined, time=2.0 * np.arange(N_FRAMES), **box))
+        if right:
+            assert inspect_frames(path, joined, heavy, frame_interval_ps=2.0)[0] == N_FRAMES
+        else:
+            assert "not in the order of the topology file" in refusal(path, joined, heavy)
 
 
 REAL = [
@@ -257,3 +339,41 @@ def test_real_trajectories_of_all_kinds_pass(topology, file, frame_interval_ps, 
     counted, checks = inspect_frames(str(data / file), molecules, atoms, frame_interval_ps=frame_interval_ps)
     assert (counted, checks["times"]) == (n_frames, times)
     assert checks["gaps"] == 0
+    assert checks["frames_made_whole"] == checks["frames_brought_together"] == 0
+
+
+def test_a_receptor_and_its_ligand_cut_by_their_box_are_put_together_again(repository, saved):
+    """Wrapped atom by atom with the origin inside the receptor, so that every frame is in pieces."""
+    data = repository / "data/gpcr_5ht1b"
+    if not data.exists():
+        pytest.skip("data/gpcr_5ht1b is not here")
+    molecules = load_topology(str(data / "top.pdb"))
+    atoms = select_atoms(molecules, "not element H", file="top.pdb")
+    trajectory = mdtraj.load(str(data / "traj.xtc"), top=molecules)[:20]
+    whole, box = trajectory.xyz[:, atoms], trajectory.unitcell_lengths[:, None]
+    trajectory.xyz = (trajectory.xyz - trajectory.xyz[:, :1]) % box
+    trajectory.time = np.arange(20) * 2.0
+    path = saved(trajectory)
+    mended = np.concatenate([piece.positions_nm for piece in iterate_frames(path, molecules, atoms)])
+    np.testing.assert_allclose(mended - mended[:, :1], whole - whole[:, :1], atol=2e-3)
+    n_frames, checks = inspect_frames(path, molecules, atoms, frame_interval_ps=2.0)
+    assert (n_frames, checks["frames_made_whole"], checks["gaps"]) == (20, 20, 0)
+    assert "broken across the periodic box" in refusal(path, molecules, atoms, make_whole=False)
+
+
+@pytest.mark.parametrize(("topology", "file", "frame_interval_ps", "n_frames", "times"), REAL)
+@pytest.mark.filterwarnings("ignore:Unlikely unit cell vectors")
+def test_real_trajectories_in_another_order_are_refused(
+    topology, file, frame_interval_ps, n_frames, times, repository, saved
+):
+    data = repository / "data"
+    if not (data / file).exists():
+        pytest.skip(f"data/{file} is not here")
+    molecules = load_topology(str(data / topology))
+    trajectory = mdtraj.load(str(data / file), top=molecules)[:5]
+    atoms = select_atoms(molecules, "not element H", file=topology)
+    shuffled = np.arange(molecules.n_atoms)
+    shuffled[atoms[[2, 6]]] = atoms[[6, 2]]
+    for order in (shuffled, np.roll(np.arange(molecules.n_atoms), 1)):
+        path = saved(mdtraj.Trajectory(trajectory.xyz[:, order], molecules, time=np.arange(5) * 2.0))
+        assert "not in the order of the topology file" in refusal(path, molecules, atoms)

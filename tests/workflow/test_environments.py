@@ -76,6 +76,8 @@ def test_the_versions_tested_satisfy_the_pins(path, standin):
     tested = pinned(ROOT / "requirements/constraints.txt") | {"python": "3.11.0"}
     for dependency in dependencies(path):
         name, versions = standin.requirement(dependency)
+        if name in standin.OF_THE_SYSTEM:
+            continue
         version = tested[canonicalize_name(name)]
         assert SpecifierSet(versions).contains(version), f"{path.name}: {dependency} excludes the tested {version}"
 

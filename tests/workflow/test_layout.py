@@ -21,9 +21,12 @@ SNAKEMAKE = ROOT / ".driver" / "bin" / "snakemake"
 COLLECTING_RULES = {"all", "figures"}
 # A module imports only from groups to the left of its own, and from its own group.
 LAYERS = [
-    {"log", "provenance", "units", "schema", "config_reference", "download"},
-    {"trajectory", "topology", "torsions", "simulation"},
-    {"store"},
+    {"log", "provenance", "units", "formats", "schema", "config_reference", "download"},
+    {"residues", "elements", "topology_files", "topology", "token_rules", "token_table"},
+    {"periodic", "molecules", "trajectory_text", "trajectory_formats"},
+    {"trajectory", "trajectory_checks", "torsions", "simulation"},
+    {"plain_zip", "frame_reader", "store", "tokens"},
+    {"environment"},
     {"encoder"},
     {"pairs", "splits"},
     {"mixers", "vamp", "tica"},

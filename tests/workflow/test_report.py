@@ -32,6 +32,9 @@ def any_input(pattern, model=None):
 def msm_models(wildcards):
     return ["vampnet", "tica_torsions"]
 
+def encoder_check_file(wildcards):
+    return "input.txt"
+
 per_trajectory = of_model = members = any_input
 
 include: "workflow/rules/figures_models.smk"

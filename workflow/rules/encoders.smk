@@ -57,3 +57,27 @@ rule prepare_encoder:
         source=source_digest("prepare_encoder"),
     script:
         "../../scripts/prepare_encoder.py"
+
+
+rule check_encoder:
+    input:
+        unpack(first_trajectory),
+        topology=topology_file,
+        weights="<results>/encoders/{encoder}.safetensors",
+        reference="resources/structures/alanine_dipeptide.pdb",
+    output:
+        check="<results>/{system}/encoder_check/{encoder}.json",
+    log:
+        "<logs>/{system}/check_encoder/{encoder}.log",
+    priority: 10
+    conda:
+        "../../envs/check_encoder.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime="1h",
+    params:
+        settings=encoder_check_settings,
+        source=source_digest("check_encoder"),
+    script:
+        "../../scripts/check_encoder.py"

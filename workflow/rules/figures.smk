@@ -18,6 +18,7 @@ rule figures:
                 "rates_network",
                 "passage_times",
                 "stationary_populations",
+                "encoder_check",
             ],
         ),
         collect(

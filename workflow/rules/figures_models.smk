@@ -110,3 +110,30 @@ rule figure_pretraining:
         source=source_digest("figure_pretraining"),
     script:
         "../../scripts/figure_pretraining.py"
+
+
+rule figure_encoder_check:
+    input:
+        check=encoder_check_file,
+        style="config/figures.mplstyle",
+    output:
+        pdf="<results>/{system}/figures/encoder_check.pdf",
+        png=report(
+            "<results>/{system}/figures/encoder_check.png",
+            caption="../report/encoder_check.rst",
+            category="{system}",
+            labels={"figure": "encoder check"},
+        ),
+        table="<results>/{system}/figures/encoder_check.csv",
+    log:
+        "<logs>/{system}/figure_encoder_check.log",
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="20m",
+    params:
+        source=source_digest("figure_encoder_check"),
+    script:
+        "../../scripts/figure_encoder_check.py"

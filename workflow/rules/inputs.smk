@@ -32,14 +32,8 @@ def system_longest_lag_ps(wildcards):
 def inspection_settings(wildcards):
     """What a trajectory is checked against."""
     system = SYSTEMS[wildcards.system]
-    keys = ("selection", "frame_interval_ps")
+    keys = ("selection", "frame_interval_ps", "stride", "make_whole")
     return {key: system["trajectories"][key] for key in keys}
-
-
-def pretraining_geometries(wildcards):
-    """The collections that an encoder is pretrained on."""
-    names = ENCODERS["encoders"][wildcards.encoder].get("pretraining", {}).get("geometries", [])
-    return [f"<results>/geometries/{name}{Path(ENCODERS['geometries'][name]['path']).suffix}" for name in names]
 
 
 def models_of_kind(kind):

@@ -5,6 +5,7 @@ rule embed_tokens:
         inventory="<results>/{system}/trajectories/{trajectory}.json",
         table="<results>/{system}/tokens.csv",
         weights="<results>/encoders/{encoder}.safetensors",
+        check="<results>/{system}/encoder_check/{encoder}.json",
     output:
         tokens=ensure("<results>/{system}/tokens/{encoder}/{trajectory}.zarr.zip", non_empty=True),
     log:
@@ -18,7 +19,7 @@ rule embed_tokens:
         mem_mb=3000,
         runtime="12h",
     params:
-        neighbor_rule=lookup(dpath="{system}/neighbor_rule", within=SYSTEMS),
+        settings=embedding_settings,
         source=source_digest("embed_tokens"),
     script:
         "../../scripts/embed_tokens.py"

@@ -80,6 +80,7 @@ rule build_token_table:
         runtime="30m",
     params:
         selection=lookup(dpath="{system}/trajectories/selection", within=SYSTEMS),
+        rules=lookup(dpath="{system}/tokens/rules", within=SYSTEMS),
         source=source_digest("build_token_table"),
     script:
         "../../scripts/build_token_table.py"

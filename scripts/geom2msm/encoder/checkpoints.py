@@ -3,14 +3,21 @@
 import torch
 from torch import Tensor
 
-BLOCK = "representation_model."
-HEAD = "vec_out.output_network."
+from geom2msm.encoder.tensornet import tensornet_weights
+
+# Prefixes of geom2vec's keys and what stands in their place with us, by architecture.
+PREFIXES = {
+    "visnet": {"representation_model.": "block.", "vec_out.output_network.": "denoiser."},
+    "torchmd_et": {"representation_model.": "", "output_model_noise.output_network.": "denoiser."},
+    "tensornet": {"representation_model.": "", "output_model_noise.output_network.": "denoiser."},
+}
 # An atomic reference energy of zeros, running statistics of the noise, unused scale and shift of energies.
-IGNORED = ("prior_model.", "pos_normalizer.", "mean", "std")
+IGNORED = ("prior_model.", "pos_normalizer.")
+IGNORED_EXACTLY = {"mean", "std"}
 
 
-def read_geom2vec(path: str) -> dict[str, Tensor]:
-    """Weights of a geom2vec ViSNet checkpoint under our names; only tensors are ever unpickled."""
+def read_geom2vec(path: str, kind: str) -> dict[str, Tensor]:
+    """Weights of a geom2vec checkpoint of a declared kind under our names; only tensors are ever unpickled."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -21,10 +28,9 @@ def read_geom2vec(path: str) -> dict[str, Tensor]:
         raise ValueError(f"{path}: not a state dict of tensors")
     renamed = {}
     for name, tensor in state.items():
-        if name.startswith(BLOCK):
-            renamed["block." + name.removeprefix(BLOCK)] = tensor
-        elif name.startswith(HEAD):
-            renamed["denoiser." + name.removeprefix(HEAD)] = tensor
-        elif not name.startswith(IGNORED):
-            raise ValueError(f"{path}: {name!r} is no part of a geom2vec ViSNet checkpoint")
-    return renamed
+        prefix = next((prefix for prefix in PREFIXES[kind] if name.startswith(prefix)), None)
+        if prefix is not None:
+            renamed[PREFIXES[kind][prefix] + name.removeprefix(prefix)] = tensor
+        elif not name.startswith(IGNORED) and name not in IGNORED_EXACTLY:
+            raise ValueError(f"{path}: {name!r} is no part of a geom2vec checkpoint of kind {kind}")
+    return tensornet_weights(renamed) if kind == "tensornet" else renamed

@@ -1,32 +1,36 @@
 """Frames of atoms to tokens: the frozen encoder, then a sum over the atoms of each token."""
 
-from collections.abc import Iterator
+import logging
 from dataclasses import dataclass
 
-import mdtraj
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float32, Int
+from torch import Tensor
 
+from geom2msm.encoder.architectures import Encoder
+from geom2msm.encoder.frozen import FrozenEncoder, check_kernel
 from geom2msm.encoder.neighbors import MAX_NEIGHBORS, neighbor_table
-from geom2msm.encoder.visnet import ViSNet
-from geom2msm.log import progress
-from geom2msm.store import ArrayLayout, PartialStore
-from geom2msm.topology import atomic_numbers, token_atoms
+from geom2msm.encoder.windows import Windows, embed_windows
+from geom2msm.store import ArrayLayout
 
-BATCH_EDGES = 8192
+# Edges that go through the network at once: their arrays fit the cache of a processor, or fill a GPU.
+BATCH_EDGES = {"cpu": 8192, "cuda": 1 << 20}
 CHUNK_BYTES = 1 << 20
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
 class TokenMap:
-    """The atoms that are embedded: their elements, token, and which of them gives a token's position (-1: centroid)."""
+    """The atoms that are embedded: their elements, token (-1: none), and which gives a token's position (-1: centroid).
+
+    With `windows`, each token is embedded in a graph of its own.
+    """
 
     atomic_numbers: Int[np.ndarray, " atom"]
     token_of_atom: Int[np.ndarray, " atom"]
     position_atom: Int[np.ndarray, " token"]
+    windows: Windows | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -43,84 +47,98 @@ class Tokens:
     positions_nm: np.ndarray
 
 
-def map_tokens(topology: mdtraj.Topology, table: pd.DataFrame, atoms: Int[np.ndarray, " atom"]) -> TokenMap:
-    """Elements and tokens of the embedded atoms, which are all atoms of a token table in ascending order."""
-    token_of = {atom: token for token, members in enumerate(token_atoms(table)) for atom in members.tolist()}
-    place = {atom: row for row, atom in enumerate(atoms.tolist())}
-    position_atom = np.array([place.get(atom, -1) for atom in table["position_atom"]])
-    return TokenMap(
-        atomic_numbers(topology, atoms), np.array([token_of[atom] for atom in atoms.tolist()]), position_atom
-    )
-
-
-def token_layout(n_tokens: int, n_channels: int) -> dict[str, ArrayLayout]:
+def token_layout(n_tokens: int, n_channels: int, *, dtype: str) -> dict[str, ArrayLayout]:
     """The arrays of a token store."""
     return {
-        "scalars": ArrayLayout(("frame", "token", "channel"), (n_tokens, n_channels), "float16"),
-        "vectors": ArrayLayout(("frame", "token", "3", "channel"), (n_tokens, 3, n_channels), "float16"),
+        "scalars": ArrayLayout(("frame", "token", "channel"), (n_tokens, n_channels), dtype),
+        "vectors": ArrayLayout(("frame", "token", "3", "channel"), (n_tokens, 3, n_channels), dtype),
         "positions_nm": ArrayLayout(("frame", "token", "3"), (n_tokens, 3), "float32"),
         "time_ps": ArrayLayout(("frame",), (), "float64"),
     }
 
 
-def frames_per_batch(n_atoms: int) -> int:
-    """Frames that go through the network at once: about 8,000 edges, which stay in the cache."""
-    return max(1, BATCH_EDGES // (n_atoms * min(n_atoms, MAX_NEIGHBORS)))
+def frames_per_batch(n_atoms: int, *, device: str = "cpu") -> int:
+    """Frames that go through the network at once."""
+    return max(1, BATCH_EDGES[device] // (n_atoms * min(n_atoms, MAX_NEIGHBORS)))
 
 
-def frames_per_chunk(n_tokens: int, n_channels: int, n_atoms: int) -> int:
-    """Frames per chunk of the store: about 1 MiB of half-precision tokens, in whole batches.
+def frames_per_chunk(layout: dict[str, ArrayLayout], n_atoms: int, *, device: str = "cpu") -> int:
+    """Frames per chunk of the store: about 1 MiB of all its arrays, in whole batches.
 
     Whole batches make every frame be computed in the same company, whether or not a killed run was continued.
     """
-    batch = frames_per_batch(n_atoms)
-    return max(1, CHUNK_BYTES // (n_tokens * n_channels * 4 * 2) // batch) * batch
+    batch = frames_per_batch(n_atoms, device=device)
+    return max(1, CHUNK_BYTES // sum(array.frame_bytes for array in layout.values()) // batch) * batch
 
 
-def check_elements(
-    atomic_numbers: Int[np.ndarray, " atom"], known: tuple[int, ...], names: list[str], *, encoder: str
-) -> None:
-    """Refuse elements that the encoder never saw: their embedding would be a random vector."""
-    unseen = [name for name, number in zip(names, atomic_numbers, strict=True) if number not in known]
-    if unseen:
-        raise ValueError(
-            f"encoder {encoder} was not trained on the elements of {len(unseen)} atoms ({', '.join(unseen[:5])}); "
-            "leave them out by trajectories.selection or choose another encoder"
+@dataclass(frozen=True)
+class Embedder:
+    """Everything that turns coordinates into tokens."""
+
+    encoder: FrozenEncoder
+    token_map: TokenMap
+    neighbor_rule: str
+    dtype: str = "float16"
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        positions_nm: Float32[np.ndarray, "frame atom 3"],
+        cell_nm: Float32[np.ndarray, "frame 3 3"] | None = None,
+    ) -> Tokens:
+        """Tokens of some frames: per token the sum of its atoms' scalars and vectors, and its position.
+
+        With `cell_nm`, atoms see each other across the periodic box.
+        """
+        device = self.encoder.device
+        batch = frames_per_batch(positions_nm.shape[1], device=device.type)
+        arrays = [positions_nm] if cell_nm is None else [positions_nm, cell_nm]
+        parts = [
+            self._summed(*(torch.from_numpy(array[start : start + batch]).to(device) for array in arrays))
+            for start in range(0, len(positions_nm), batch)
+        ]
+        scalars, vectors = (as_stored(torch.cat(sums), self.dtype) for sums in zip(*parts, strict=True))
+        return Tokens(scalars, vectors, token_positions(positions_nm, self.token_map))
+
+    def _summed(self, positions: Tensor, cell: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors of the tokens of one batch of frames."""
+        numbers = torch.from_numpy(self.token_map.atomic_numbers).to(positions.device)
+        if self.token_map.windows is not None:
+            windows = self.token_map.windows
+            return embed_windows(
+                self.encoder, positions, numbers, windows, neighbor_rule=self.neighbor_rule, cell_nm=cell
+            )
+        n_frames, n_atoms = positions.shape[:2]
+        table = neighbor_table(positions, cutoff=self.encoder.config.cutoff_nm, rule=self.neighbor_rule, cell_nm=cell)
+        scalars, vectors = self.encoder(numbers.repeat(n_frames), positions.reshape(-1, 3), table)
+        token = torch.from_numpy(self.token_map.token_of_atom).to(positions.device)
+        # Context atoms have no token: they are summed into one more, which is dropped.
+        token = torch.where(token < 0, self.token_map.n_tokens, token)
+        return tuple(
+            values.new_zeros(n_frames, self.token_map.n_tokens + 1, *values.shape[1:]).index_add_(
+                1, token, values.unflatten(0, (n_frames, n_atoms))
+            )[:, :-1]
+            for values in (scalars, vectors)
         )
 
+    def compare(self, encoder: Encoder, positions_nm: Float32[np.ndarray, "atom 3"]) -> None:
+        """Embed one frame both ways; the log says how far the fast one is from the readable one."""
+        positions = torch.from_numpy(positions_nm).to(self.encoder.device)
+        table = neighbor_table(positions[None], cutoff=self.encoder.config.cutoff_nm, rule=self.neighbor_rule)
+        numbers = torch.from_numpy(self.token_map.atomic_numbers).to(positions.device)
+        difference = check_kernel(self.encoder, encoder, numbers, positions, table)
+        logging.info("forward pass: %s; first frame differs from the plain one by %.1e", self.encoder.path, difference)
 
-@torch.inference_mode()
-def embed(
-    encoder: ViSNet, positions_nm: Float32[np.ndarray, "frame atom 3"], token_map: TokenMap, *, neighbor_rule: str
-) -> Tokens:
-    """Tokens of some frames: per token the sum of its atoms' scalars and vectors, and its position."""
-    batch = frames_per_batch(positions_nm.shape[1])
-    parts = [
-        _embed_batch(encoder, torch.from_numpy(positions_nm[start : start + batch]), token_map, neighbor_rule)
-        for start in range(0, len(positions_nm), batch)
-    ]
-    scalars, vectors = (torch.cat(arrays) for arrays in zip(*parts, strict=True))
-    largest = max(float(scalars.abs().max()), float(vectors.abs().max()))
-    if not largest < LARGEST_FLOAT16:
+
+def as_stored(values: Tensor, dtype: str) -> np.ndarray:
+    """Values in the precision of the store; one that it cannot hold is an error."""
+    largest = float(values.abs().max())
+    if not largest < (LARGEST_FLOAT16 if dtype == "float16" else float("inf")):
         raise ValueError(
-            f"a token has the value {largest:g}, which half precision cannot hold; check the coordinates' unit"
+            f"a token has the value {largest:g}, which {dtype} cannot hold; check the coordinates' unit, or set "
+            "tokens.dtype to float32"
         )
-    return Tokens(scalars.half().numpy(), vectors.half().numpy(), token_positions(positions_nm, token_map))
-
-
-def _embed_batch(
-    encoder: ViSNet, positions: torch.Tensor, token_map: TokenMap, neighbor_rule: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    n_frames, n_atoms = positions.shape[:2]
-    table = neighbor_table(positions, cutoff=encoder.config.cutoff_nm, rule=neighbor_rule)
-    numbers = torch.from_numpy(token_map.atomic_numbers).repeat(n_frames)
-    scalars, vectors = encoder(numbers, positions.reshape(-1, 3), table)
-    token = torch.from_numpy(token_map.token_of_atom)
-    summed = []
-    for atoms in (scalars.unflatten(0, (n_frames, n_atoms)), vectors.unflatten(0, (n_frames, n_atoms))):
-        zeros = atoms.new_zeros(n_frames, token_map.n_tokens, *atoms.shape[2:])
-        summed.append(zeros.index_add_(1, token, atoms))
-    return summed[0], summed[1]
+    return values.to(getattr(torch, dtype)).cpu().numpy()
 
 
 def token_positions(
@@ -131,37 +149,3 @@ def token_positions(
     for token in np.flatnonzero(token_map.position_atom < 0):
         positions[:, token] = positions_nm[:, token_map.token_of_atom == token].mean(axis=1)
     return positions
-
-
-def chunked(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Cut pieces of any length into pieces of `size` frames; only the last may be shorter."""
-    waiting: list[np.ndarray] = []
-    n_waiting = 0
-    for piece in pieces:
-        waiting.append(piece)
-        n_waiting += len(piece)
-        if n_waiting >= size:
-            joined = np.concatenate(waiting)
-            whole = n_waiting // size * size
-            yield from (joined[start : start + size] for start in range(0, whole, size))
-            waiting, n_waiting = [joined[whole:]], n_waiting - whole
-    if n_waiting:
-        yield np.concatenate(waiting)
-
-
-def fill_store(
-    store: PartialStore,
-    pieces: Iterator[Float32[np.ndarray, "_ atom 3"]],
-    encoder: ViSNet,
-    token_map: TokenMap,
-    *,
-    neighbor_rule: str,
-    frame_interval_ps: float,
-) -> None:
-    """Embed the frames that a store still lacks, chunk by chunk, and finish it."""
-    n_chunks = -(-(store.n_frames - store.frames_done) // store.chunk_frames)
-    for chunk in progress(chunked(pieces, store.chunk_frames), total=n_chunks, description="chunks of frames"):
-        embedded = embed(encoder, chunk, token_map, neighbor_rule=neighbor_rule)
-        time_ps = (store.frames_done + np.arange(len(chunk))) * frame_interval_ps
-        store.append(vars(embedded) | {"time_ps": time_ps})
-    store.finish()

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from geom2msm.encoder.architectures import Encoder
 from geom2msm.encoder.geometries import Molecule
 from geom2msm.encoder.neighbors import neighbor_table
-from geom2msm.encoder.visnet import ViSNet
 
 SMALLEST_MOLECULE = 3
 
@@ -92,9 +92,9 @@ def denoise(
 
 
 class Denoiser(torch.nn.Module):
-    """A ViSNet together with its denoising head."""
+    """An encoder together with its denoising head."""
 
-    def __init__(self, encoder: ViSNet) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 
@@ -135,13 +135,13 @@ def evaluation_sets(
 
 
 def pretrain(
-    encoder: ViSNet,
+    encoder: Encoder,
     training: list[Molecule],
     validation: list[Molecule],
     config: PretrainingConfig,
     *,
-    report: Callable[[Progress, ViSNet], None],
-) -> ViSNet:
+    report: Callable[[Progress, Encoder], None],
+) -> Encoder:
     """Train the denoising task; returns the exponential moving average of the weights (decay 0.999)."""
     rng = np.random.default_rng(config.seed)
     generator = torch.Generator().manual_seed(config.seed)

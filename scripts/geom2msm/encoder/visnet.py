@@ -7,7 +7,6 @@ differentiable: neighbors sit in rows of fixed width, the two projections of the
 atoms instead of edges, and centers are worked off in blocks so that no edge array leaves the cache.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn.models.visnet import GatedEquivariantBlock, ViSNetBlock
 
+from geom2msm.encoder.edges import ANGSTROM_PER_NM, Edges, blocks, edge_geometry, gather
 from geom2msm.encoder.neighbors import NeighborTable
-
-ANGSTROM_PER_NM = 10.0
-BLOCK_EDGES = 8192
 
 
 @dataclass(frozen=True)
@@ -32,23 +29,6 @@ class ViSNetConfig:
     n_radial: int
     cutoff_nm: float
     max_atomic_number: int = 100
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Geometry of the edges into each atom: unit vectors, cutoff envelope, radial functions."""
-
-    neighbors: Int[Tensor, "atom neighbor"]
-    mask: Float[Tensor, "atom neighbor"]
-    direction: Float[Tensor, "atom neighbor 3"]
-    envelope: Float[Tensor, "atom neighbor"]
-    radial: Float[Tensor, "atom neighbor radial"]
-
-    def block(self, centers: slice) -> "Edges":
-        """The edges into a range of atoms."""
-        return Edges(
-            *(getattr(self, name)[centers] for name in ("neighbors", "mask", "direction", "envelope", "radial"))
-        )
 
 
 class ViSNet(nn.Module):
@@ -88,21 +68,6 @@ class ViSNet(nn.Module):
         return vectors.squeeze(-1)
 
 
-def edge_geometry(block: ViSNetBlock, positions: Float[Tensor, "atom 3"], table: NeighborTable) -> Edges:
-    """Directions from each atom to its neighbors and functions of their distance (positions in angstrom)."""
-    mask = table.mask.to(positions.dtype)
-    displacement = gather(positions, table.indices) - positions[:, None]
-    square = displacement.square().sum(-1)
-    distance = torch.where(square > 0, square, torch.ones_like(square)).sqrt() * (square > 0)
-    direction = displacement / torch.where(distance > 0, distance, torch.ones_like(distance))[..., None]
-    cutoff = block.cutoff
-    envelope = 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1) * (distance < cutoff) * mask
-    basis = block.distance_expansion
-    means, betas = basis.means.to(positions.dtype), basis.betas.to(positions.dtype)
-    radial = torch.exp(-betas * (torch.exp(-basis.alpha * distance[..., None]) - means).square())
-    return Edges(table.indices, mask, direction, envelope, envelope[..., None] * radial)
-
-
 def embed(block: ViSNetBlock, atomic_numbers: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
     """Scalars of atoms from their elements and neighborhoods, and the first state of every edge."""
     around = block.neighbor_embedding
@@ -135,17 +100,6 @@ def message_passing(
             states.append(state + edge_update(layer, turned[0][centers], turned[1], state, local))
     new_state = torch.cat(states) if update_edges else edge_state
     return *node_update(layer, scalars, vectors, unit, torch.cat(scalar_sums), torch.cat(vector_sums)), new_state
-
-
-def blocks(edges: Edges) -> list[slice]:
-    """Ranges of atoms whose edges fit the processor's cache; one range while gradients are recorded.
-
-    Recording keeps every edge array anyway, and a loop would tie `torch.compile` to one number of atoms.
-    """
-    if torch.is_grad_enabled():
-        return [slice(None)]
-    step = max(1, BLOCK_EDGES // edges.mask.shape[1])
-    return [slice(start, start + step) for start in range(0, len(edges.mask), step)]
 
 
 def attention(layer: nn.Module, query: Tensor, key: Tensor, value: Tensor, edge_state: Tensor, edges: Edges) -> Tensor:
@@ -205,10 +159,3 @@ def max_min_norm(
     spread = longest - shortest
     spread = torch.where(spread == 0, torch.ones_like(spread), spread)
     return vectors * ((length - shortest) / spread / length) * weight
-
-
-def gather(
-    rows: Float[Tensor, "atom channel"], index: Int[Tensor, "center neighbor"]
-) -> Float[Tensor, "center neighbor channel"]:
-    """Rows of each center's neighbors (an embedding look-up: its backward pass is much faster than indexing's)."""
-    return functional.embedding(index, rows)

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
+from geom2msm.encoder.architectures import Encoder, EncoderConfig, encoder_config, untrained
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class EncoderCard:
     name: str
     architecture: str
     elements: tuple[int, ...]
-    config: ViSNetConfig
+    config: EncoderConfig
 
 
-def save_encoder(path: str, encoder: ViSNet, card: EncoderCard) -> None:
+def save_encoder(path: str, encoder: Encoder, card: EncoderCard) -> None:
     """Write weights (float32) and card into one safetensors file."""
     weights = {name: tensor.detach().float().contiguous() for name, tensor in encoder.state_dict().items()}
     save_file(weights, path, metadata={"card": json.dumps(asdict(card), sort_keys=True)})
@@ -36,13 +36,12 @@ def read_card(path: str) -> EncoderCard:
         raise ValueError(
             f"{path}: no encoder card inside; weights are written by the rules prepare_encoder and pretrain_encoder"
         )
-    fields = json.loads(metadata["card"])
-    return EncoderCard(
-        fields["name"], fields["architecture"], tuple(fields["elements"]), ViSNetConfig(**fields["config"])
-    )
+    card = json.loads(metadata["card"])
+    config = encoder_config(card["config"] | {"kind": card["architecture"]}, origin=path)
+    return EncoderCard(card["name"], card["architecture"], tuple(card["elements"]), config)
 
 
-def load_encoder(path: str) -> tuple[ViSNet, EncoderCard]:
+def load_encoder(path: str) -> tuple[Encoder, EncoderCard]:
     """The frozen encoder of a weight file, in evaluation mode."""
     card = read_card(path)
     with safe_open(path, framework="pt") as file:
@@ -51,9 +50,9 @@ def load_encoder(path: str) -> tuple[ViSNet, EncoderCard]:
     return encoder.eval().requires_grad_(False), card
 
 
-def build_encoder(config: ViSNetConfig, weights: Mapping[str, Tensor], *, origin: str) -> ViSNet:
-    """A ViSNet with exactly these weights; any missing, surplus or misshapen one is an error."""
-    encoder = ViSNet(config)
+def build_encoder(config: EncoderConfig, weights: Mapping[str, Tensor], *, origin: str) -> Encoder:
+    """An encoder with exactly these weights; any missing, surplus or misshapen one is an error."""
+    encoder = untrained(config)
     own = encoder.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
     problems += [f"{name} is not part of the architecture" for name in weights.keys() - own.keys()]
@@ -67,6 +66,7 @@ def build_encoder(config: ViSNetConfig, weights: Mapping[str, Tensor], *, origin
         for name, tensor in weights.items()
         if not torch.isfinite(tensor).all()
     ]
+    problems += _misfitting_constants(encoder, weights)
     if problems:
         raise ValueError(
             f"{origin}: these weights do not fit the declared architecture: "
@@ -74,3 +74,14 @@ def build_encoder(config: ViSNetConfig, weights: Mapping[str, Tensor], *, origin
         )
     encoder.load_state_dict(weights)
     return encoder
+
+
+def _misfitting_constants(encoder: Encoder, weights: Mapping[str, Tensor]) -> list[str]:
+    """Buffers that are not what the config makes them: the only trace that the cutoff leaves in a checkpoint."""
+    return [
+        f"{name} was made for another cutoff_nm or n_radial"
+        for name, constant in encoder.named_buffers()
+        if name in weights
+        and weights[name].shape == constant.shape
+        and not torch.allclose(weights[name].float(), constant, rtol=1e-5, atol=1e-6)
+    ]
