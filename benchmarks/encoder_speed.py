@@ -27,15 +27,15 @@ import mdtraj
 import numpy as np
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "scripts"))
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from geom2msm.encoder.neighbors import NeighborTable, neighbor_table
 from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet
 from geom2msm.encoder.weights import load_encoder
 from pyg_edges import FixedEdges
 
+ROOT = Path(__file__).parents[1]
 # Trajectory and topology in data/, frames per call, atoms taken of each, copies beside each other.
 CASES = {
     "ala2": ("ala2_implicit/trajectory-0.dcd", "ala2_implicit/ala2.pdb", 400, None, 1),

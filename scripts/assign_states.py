@@ -4,7 +4,7 @@ import numpy as np
 
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance
-from geom2msm.states import assign_microstates, read_variables, state_probabilities
+from geom2msm.states import read_microstates, state_probabilities
 from geom2msm.store import read_array, read_attributes, write_store
 
 
@@ -13,7 +13,7 @@ def main(variables: str, microstates: str, msm: str, assignment: str) -> None:
     centers = np.load(microstates)["centers"]
     model = np.load(msm)
     known = read_attributes(variables)
-    microstate, center_distance = assign_microstates(read_variables(variables), centers)
+    microstate, center_distance = read_microstates(variables, centers)
     probabilities = state_probabilities(
         microstate, model["active_microstates"], model["memberships"], n_microstates=len(centers)
     )

@@ -1,39 +1,39 @@
-"""Fit one TICA baseline: one fold (the seed changes nothing, the fit has no randomness)."""
+"""Fit one linear model: one fold (the seed changes nothing, the fit has no randomness)."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
 
+from geom2msm.history import write_history, write_scores
 from geom2msm.log import log_to
-from geom2msm.pairs import select_stores
+from geom2msm.pairs import fold_frames, fold_log_weights, input_files
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.splits import read_fold
-from geom2msm.tica import BATCH_PAIRS, TicaConfig, fit_tica, read_feature_pairs
-from geom2msm.training import EpochScores, write_history, write_scores
-from geom2msm.vamp import model_scores, write_weights
+from geom2msm.tica import TicaConfig, fit_linear_model
+from geom2msm.token_pairs import TokenPairs
+from geom2msm.training_state import EpochScores
+from geom2msm.vamp import write_weights
 
 
 def main(
-    features: list[str], split: str, weights: str, history: str, scores: str, *, fold: int, seed: int, settings: dict
-) -> None:
+    features: list[str], split: str, weights: str, history: str, scores: str,
+    *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Read features and split, fit, write the functions and their scores in the form of a trained network."""
-    started = time.monotonic()
-    config = TicaConfig(**settings)
-    names = read_fold(split, fold)
-    paths = {
-        "training": select_stores(features, names.training),
-        "validation": select_stores(features, names.validation),
-    }
-    training, validation = (read_feature_pairs(stores, lag_ps=config.lag_ps) for stores in paths.values())
-    functions = fit_tica(training, config=config)
-    found = model_scores(
-        functions, training, validation, lag_ps=config.lag_ps, batch_pairs=BATCH_PAIRS, epsilon=config.epsilon
+    started, config, divided = time.monotonic(), TicaConfig(**settings), read_fold(split, fold)
+    frames = fold_frames(divided, features, lag_ps=config.lag_ps)
+    weighting = fold_log_weights(divided, list(log_weights), lag_ps=config.lag_ps)
+    # Nothing is chosen by a score, so that no frames are held out for that; they are read twice, in chunks.
+    training, validation = (
+        TokenPairs.open(frames[role], memory_mb=0, log_weights=weighting[role]) for role in ("fitting", "validation")
     )
+    functions, found = fit_linear_model(training, validation, config=config)
     row = EpochScores(1, found["score_training"], found["score_validation"], found["score_validation_batch_mean"])
-    sources = zip(names.training + names.validation, paths["training"] + paths["validation"], strict=True)
-    inputs = {**dict(sources), "split": split}
-    description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed, "trajectories": asdict(names)}
+    inputs = input_files(features, split, list(log_weights))
+    description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
+    description |= {"trajectories": divided.trajectories(), "layout": asdict(training.layout)}
     description |= {"lag_frames": training.lag_frames, "provenance": provenance(inputs=inputs, settings=settings)}
     with replace_when_complete(weights) as part:
         write_weights(part, functions.tensors(), description)

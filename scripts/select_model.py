@@ -1,24 +1,40 @@
-"""Choose among the trained members of a model (folds and seeds) by validation score."""
+"""Put the members of a model (folds and seeds) together: their scores, their agreement, and which one to go on with."""
 
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
+from geom2msm.ensemble import agreements, best_member, spread_frames, summarize
+from geom2msm.frame_reader import FrameReader
 from geom2msm.log import log_to
+from geom2msm.projection import project_frames
 from geom2msm.provenance import replace_when_complete
 
+COMPARED_FRAMES = 5000
 
-def main(scores: list[str], weights: list[str], selected: str, chosen: str) -> None:
-    """Copy the weights of the member with the highest pooled validation VAMP-2 and list all members."""
+
+def main(scores: list[str], weights: list[str], sources: list[str], ensemble: str, chosen: str) -> None:
+    """Summarize all members, compare their functions on common frames, and copy the weights of the chosen one."""
     members = [
         json.loads(Path(path).read_text()) | {"weights": str(member)}
         for path, member in zip(scores, weights, strict=True)
     ]
-    best = max(members, key=lambda member: member["score_validation"])
-    content = {key: best[key] for key in ("fold", "seed", "score_validation", "weights")} | {"members": members}
+    n_frames = [len(FrameReader(source, "time_ps")) for source in sources]
+    frames = spread_frames(n_frames, n_chosen=COMPARED_FRAMES)
+    variables = [
+        np.concatenate(
+            [project_frames(source, member["weights"], some) for source, some in zip(sources, frames, strict=True)]
+        )
+        for member in members
+    ]
+    best = members[best_member(members)]
+    content = {key: best[key] for key in ("fold", "seed", "score_validation", "weights")}
+    content |= {"summary": summarize(members), "agreement": agreements(variables), "members": members}
     with replace_when_complete(chosen) as part:
         shutil.copyfile(best["weights"], part)
-    with replace_when_complete(selected) as part:
+    with replace_when_complete(ensemble) as part:
         part.write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -1,45 +1,48 @@
 """Train one VAMPnet: one fold, one seed."""
 
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
+from geom2msm.history import write_history, write_scores
 from geom2msm.log import log_to
-from geom2msm.pairs import select_stores
-from geom2msm.provenance import provenance, replace_when_complete
+from geom2msm.pairs import fold_frames, fold_log_weights, input_files
+from geom2msm.provenance import provenance, replace_when_complete, source_digest
 from geom2msm.splits import read_fold
-from geom2msm.training import TokenPairs, VampnetConfig, fit_vampnet, write_history, write_scores
+from geom2msm.training import FoldPairs, Member, fit_vampnet
+from geom2msm.training_state import Checkpoint, EpochScores
 from geom2msm.vamp import write_weights
+from geom2msm.vampnet import VampnetConfig
 
 
 def main(
-    tokens: list[str], split: str, weights: str, history: str, scores: str, *, fold: int, seed: int, settings: dict
-) -> None:
+    tokens: list[str], split: str, weights: str, history: str, scores: str,
+    *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Read tokens and split, train, write the weights of the best epoch, the learning curve and the scores."""
-    started = time.monotonic()
-    config = VampnetConfig(**settings)
-    names = read_fold(split, fold)
-    paths = {"training": select_stores(tokens, names.training), "validation": select_stores(tokens, names.validation)}
-    training, validation = (TokenPairs.read(stores, lag_ps=config.lag_ps) for stores in paths.values())
-    model, rows, found = fit_vampnet(training, validation, config=config, seed=seed)
-    sources = zip(names.training + names.validation, paths["training"] + paths["validation"], strict=True)
-    inputs = {**dict(sources), "split": split}
-    description = {
-        "kind": config.kind,
-        "settings": settings,
-        "fold": fold,
-        "seed": seed,
-        "trajectories": asdict(names),
-        "lag_frames": training.lag_frames,
-        "provenance": provenance(inputs=inputs, settings=settings),
-    }
-    with replace_when_complete(weights) as part:
-        write_weights(part, model.tensors(), description)
-    with replace_when_complete(history) as part:
-        write_history(part, rows)
+    started, config, divided = time.monotonic(), VampnetConfig.from_settings(settings), read_fold(split, fold)
+    frames = fold_frames(divided, tokens, lag_ps=config.lag_ps)
+    weighting = fold_log_weights(divided, list(log_weights), lag_ps=config.lag_ps)
+    inputs = input_files(tokens, split, list(log_weights))
+    description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
+    description |= {"trajectories": divided.trajectories(), "lag_frames": frames["training"].lag_frames}
+    description |= {"provenance": provenance(inputs=inputs, settings=settings)}
+
+    def report(rows: list[EpochScores]) -> None:
+        with replace_when_complete(history) as part:
+            write_history(part, rows)
+
+    checkpoint = Checkpoint(Path(f"{weights}.part"), description | {"source": source_digest("train_vampnet")})
+    pairs = FoldPairs.open(frames, weighting, config=config, seed=seed)
+    model, rows, found = fit_vampnet(pairs, config=config, member=Member(seed, checkpoint, report))
+    report(rows)
     with replace_when_complete(scores) as part:
         write_scores(part, found | {"fold": fold, "seed": seed, "seconds": time.monotonic() - started})
+    # Last, for this is what takes the place of the checkpoint.
+    with replace_when_complete(weights) as part:
+        write_weights(part, model.tensors(), description)
 
 
 if __name__ == "__main__":

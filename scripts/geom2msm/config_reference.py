@@ -6,9 +6,8 @@ PYTHONPATH=scripts python3 -m geom2msm.config_reference > config/README.md
 import sys
 from collections.abc import Iterator
 
-from geom2msm.schema import read_schema
+from geom2msm.schema import known_mixers, read_schema
 
-SCHEMAS = ("config", "system", "model_tica", "model_vampnet", "encoders")
 LIMITS = {
     "minimum": "≥ {}",
     "exclusiveMinimum": "> {}",
@@ -25,6 +24,13 @@ To describe your own system, copy the file in `systems/` that is closest to it.
 
 This page is generated from `workflow/schemas/` by `PYTHONPATH=scripts python3 -m geom2msm.config_reference`.
 """
+
+
+def schema_names() -> list[str]:
+    """All schemas in the order of the page."""
+    kinds = read_schema("system")["properties"]["models"]["additionalProperties"]["properties"]["kind"]["enum"]
+    mixers = [f"mixer_{mixer}" for mixer in known_mixers()]
+    return ["config", "system", *(f"model_{kind}" for kind in kinds), *mixers, "token_merging", "encoders"]
 
 
 def rows(schema: dict, *, prefix: str = "") -> Iterator[str]:
@@ -58,7 +64,7 @@ def kind(part: dict) -> str:
 def config_reference() -> str:
     """The whole page."""
     sections = [INTRODUCTION]
-    for name in SCHEMAS:
+    for name in schema_names():
         schema = read_schema(name)
         table = ["| key | type, range | default | meaning |", "| --- | --- | --- | --- |", *rows(schema)]
         sections.append(f"## {schema['title']}\n\n{schema['description']}\n\n" + "\n".join(table) + "\n")

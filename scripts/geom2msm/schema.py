@@ -54,6 +54,27 @@ def read_schema(name: str) -> dict:
     return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"))
 
 
+def known_mixers() -> list[str]:
+    """Names of all mixers: each has a schema of its keys, workflow/schemas/mixer_<name>.schema.yaml."""
+    return sorted(path.name.removeprefix("mixer_").split(".")[0] for path in SCHEMAS.glob("mixer_*.schema.yaml"))
+
+
+def model_schema(model: Mapping) -> dict:
+    """The schema of a model's section: the keys of its kind and, for a network, those of its mixer."""
+    schema = read_schema(f"model_{model['kind']}")
+    properties, mixer = schema["properties"], model.get("mixer")
+    if "mixer" not in properties:
+        return schema
+    mixers = known_mixers()
+    properties["mixer"]["enum"] = mixers
+    if mixer not in mixers:
+        # Nobody knows the keys of an unknown mixer: the mistake to name is the mixer.
+        return schema | {"additionalProperties": True}
+    if mixer != "mlp":
+        properties["token_merging"] = read_schema("token_merging")
+    return schema | {"properties": properties | read_schema(f"mixer_{mixer}")["properties"]}
+
+
 def validated(document: dict, schema: dict, *, file: str, key: str = "") -> dict:
     """The document with defaults filled in; the first mistake, nearest to the root, is raised as ConfigError."""
     filled = _with_defaults(document, schema)
@@ -139,9 +160,7 @@ def load_system(file: str, *, encoders: Mapping) -> dict:
     """One system, validated against the schemas and against what schemas cannot say."""
     system = validated(read_yaml(file), read_schema("system"), file=file)
     for name, model in system["models"].items():
-        system["models"][name] = validated(
-            model, read_schema(f"model_{model['kind']}"), file=file, key=f"models.{name}"
-        )
+        system["models"][name] = validated(model, model_schema(model), file=file, key=f"models.{name}")
     for problem in _problems(system, encoders):
         raise ConfigError(f"{file}: {problem}")
     return system
@@ -162,7 +181,49 @@ def _problems(system: dict, encoders: Mapping) -> Iterator[str]:
     for rule in system["tokens"]["rules"]:
         if ("name" in rule) != (rule["per"] == "fragment"):
             yield f"tokens.rules: {rule['selection']!r}: a rule needs a name if, and only if, it is per: fragment"
+    yield from _network_problems(models)
+    yield from _split_problems(system)
+    yield from _initial_label_problems(models)
     yield from _lag_problems(system)
+
+
+def _split_problems(system: dict) -> Iterator[str]:
+    split, longest_ps = system["split"], max(model["lag_ps"] for model in system["models"].values())
+    if (split["scheme"] == "blocks") != (split["block_ns"] is not None):
+        yield "split: block_ns goes with scheme: blocks, and that needs it"
+    elif split["block_ns"] is not None and 1000 * split["block_ns"] < 10 * longest_ps:
+        yield (
+            f"split.block_ns = {split['block_ns']:g} is less than ten times the longest lag of a model, "
+            f"{longest_ps:g} ps; the gaps between blocks would take too many frames"
+        )
+    for role in ("model", "baseline"):
+        if system["models"].get(system["msm"][role], {}).get("control", "none") != "none":
+            yield f"msm.{role} is {system['msm'][role]!r}, a negative control, whose variables mean nothing"
+
+
+def _network_problems(models: Mapping) -> Iterator[str]:
+    for name, model in models.items():
+        if "mixer" in model and ("feature" in model) != (model["mixer"] == "mlp"):
+            yield (
+                f"models.{name}: mixer: mlp works on a feature and the other mixers on tokens; "
+                + (
+                    "choose mixer: mlp or remove feature"
+                    if "feature" in model
+                    else "add feature or choose another mixer"
+                )
+            )
+        if model.get("reversible") and model.get("lobes") == 2:
+            yield f"models.{name}: reversible: true needs lobes: 1, for a reversible process looks the same both ways"
+
+
+def _initial_label_problems(models: Mapping) -> Iterator[str]:
+    usable = [name for name, model in models.items() if model["kind"] != "spib"]
+    for name, model in models.items():
+        if model["kind"] == "spib" and model["initial_labels"] not in usable:
+            yield (
+                f"models.{name}.initial_labels is {model['initial_labels']!r}, but must be one of the models of kind "
+                f"vampnet or tica: {', '.join(usable) or 'none here, add one'}"
+            )
 
 
 def _lag_problems(system: dict) -> Iterator[str]:
@@ -186,6 +247,8 @@ def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
     """Trajectory names and, where the user brings them, their files, counting: run-2 before run-10."""
     trajectories = system["trajectories"]
     if "simulate" in trajectories:
+        if "log_weights" in trajectories:
+            raise ConfigError(f"{file}: trajectories.log_weights is for biased trajectories, but these are simulated")
         return {f"run-{run}": "" for run in range(trajectories["simulate"]["n_runs"])}
     paths = _matching_files(trajectories["files"], file=file)
     if not Path(trajectories["topology"]).is_file():
@@ -197,6 +260,9 @@ def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
                 f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one"
             )
         found[name] = path
+        weights = trajectories.get("log_weights", "").format(trajectory=name)
+        if weights and not Path(weights).is_file():
+            raise ConfigError(f"{file}: trajectories.log_weights: there is no file {weights} for {path}")
     return found
 
 

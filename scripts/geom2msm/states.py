@@ -85,16 +85,34 @@ def read_dtrajs(
     paths: Sequence[str], centers: Float[np.ndarray, "microstate dimension"]
 ) -> list[Int[np.ndarray, " _"]]:
     """The microstate of every frame of every trajectory."""
-    dtrajs = []
-    for path in paths:
-        variables = read_variables(path)
-        if variables.shape[1] != centers.shape[1]:
+    return [read_microstates(path, centers)[0] for path in paths]
+
+
+def read_microstates(
+    path: str, centers: Float[np.ndarray, "microstate dimension"]
+) -> tuple[Int[np.ndarray, " frame"], Float[np.ndarray, " frame"]]:
+    """The microstate of each frame and the distance to its center: the state that the model gives, or the nearest."""
+    variables = read_variables(path)
+    if variables.shape[1] != centers.shape[1]:
+        raise ValueError(
+            f"{path}: {variables.shape[1]} variables per frame, but the microstates have {centers.shape[1]}; "
+            "run cluster_microstates again."
+        )
+    if model_centers([path]) is None:
+        return assign_microstates(variables, centers)
+    microstate = read_array(path, "state").astype(np.int32)
+    return microstate, np.linalg.norm(variables - centers[microstate], axis=1).astype(np.float32)
+
+
+def model_centers(paths: Sequence[str]) -> Float[np.ndarray, "microstate dimension"] | None:
+    """Centers of the model's own states, where it has such (kind: spib) and they are to be the microstates."""
+    found = [read_attributes(path).get("state_centers") for path in paths]
+    for path, centers in zip(paths, found, strict=True):
+        if centers != found[0]:
             raise ValueError(
-                f"{path}: {variables.shape[1]} variables per frame, but the microstates have {centers.shape[1]}; "
-                "run cluster_microstates again."
+                f"{path}: the states are not those of {paths[0]}; delete the files of this model, they are made anew."
             )
-        dtrajs.append(assign_microstates(variables, centers)[0])
-    return dtrajs
+    return None if found[0] is None else np.array(found[0])
 
 
 def fit_microstates(

@@ -1,143 +1,128 @@
-"""VAMPnets: training of a lobe on token pairs, and what every trained model leaves behind."""
+"""Training of VAMPnets, and what every trained model leaves behind."""
 
-import copy
-import csv
-import json
 import logging
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
 
-from geom2msm.mixers import SumMixer, SumMixerConfig
-from geom2msm.pairs import read_chunks, read_frames, read_pair_starts
+from geom2msm.log import progress
+from geom2msm.pairs import FrameSet
+from geom2msm.splits import ROLES
+from geom2msm.token_pairs import PairBatch, TokenPairs
+from geom2msm.training_state import Checkpoint, EpochScores, TrainingState
 from geom2msm.vamp import (
-    Covariances,
     PairedValues,
-    SingularFunctions,
+    fit_functions,
     model_scores,
-    read_weights,
-    shuffled_batches,
-    vamp2_score,
+    score_of,
+    training_loss,
     vamp2_score_batch_mean,
+    without_constant,
 )
+from geom2msm.vampnet import Lobes, Vampnet, VampnetConfig, new_lobes
 
-CHUNK_FRAMES = 4096
 LARGEST_GRADIENT = 10.0
-MIXERS = {"sum": SumMixer}
+# Seeds of two epochs never meet, however many seeds are tried.
+SEEDS_PER_EPOCH = 1_000_003
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class VampnetConfig:
-    """Settings of a model of `kind: vampnet`, as in the config of a system."""
+class FoldPairs:
+    """Pairs to train on, to choose the epoch by, and to report the score of; the last two may be the same."""
 
-    kind: str
-    mixer: str
-    lag_ps: float
-    dimensions: int
-    hidden_channels: int
-    learning_rate: float
-    batch_pairs: int
-    max_epochs: int
-    patience: int
-    epsilon: float
-
-
-@dataclass(frozen=True)
-class TokenPairs:
-    """Tokens of trajectories laid end to end, in memory as they are stored, and the start frames of their pairs."""
-
-    scalars: Float[Tensor, "frame token channel"]
-    vectors: Float[Tensor, "frame token 3 channel"]
-    starts: Int64[Tensor, " pair"]
-    lag_frames: int
+    training: TokenPairs
+    selection: TokenPairs
+    validation: TokenPairs
 
     @classmethod
-    def read(cls, paths: list[str], *, lag_ps: float) -> "TokenPairs":
-        """All frames of these token stores."""
-        starts, lag_frames = read_pair_starts(paths, lag_ps=lag_ps)
-        scalars, vectors = (torch.from_numpy(read_frames(paths, name)) for name in ("scalars", "vectors"))
-        return cls(scalars, vectors, torch.from_numpy(starts), lag_frames)
+    def open(
+        cls,
+        frames: Mapping[str, FrameSet],
+        log_weights: Mapping[str, Float64[np.ndarray, " frame"] | None],
+        *,
+        config: VampnetConfig,
+        seed: int,
+    ) -> "FoldPairs":
+        """The sets of a fold. Only training looks at frames in random order; the others are read as they are needed."""
+        training, selection, validation = (
+            TokenPairs.open(
+                frames[role],
+                memory_mb=config.memory_mb * (role == "training"),
+                control=config.control,
+                seed=3 * seed + i,
+                log_weights=log_weights[role],
+            )
+            for i, role in enumerate(ROLES)
+        )
+        if frames["selection"].ranges == frames["validation"].ranges:
+            selection = validation
+        return cls(training, selection, validation)
 
 
 @dataclass(frozen=True)
-class EpochScores:
-    """One row of the history: VAMP-2 after an epoch, on training pairs and on validation pairs."""
+class Member:
+    """Which of several equal trainings this is: its seed, where it keeps its state, and whom it tells each epoch."""
 
-    epoch: int
-    training_score: float
-    validation_score: float
-    validation_score_batch_mean: float
-
-    def __str__(self) -> str:
-        return (
-            f"epoch {self.epoch}: VAMP-2 training {self.training_score:.4f}, validation {self.validation_score:.4f} "
-            f"(mean of batches {self.validation_score_batch_mean:.4f})"
-        )
+    seed: int
+    checkpoint: Checkpoint | None = None
+    report: Callable[[list[EpochScores]], None] = lambda history: None
 
 
-def build_lobe(config: VampnetConfig, *, channels: int) -> SumMixer:
-    """The network that the settings describe, for tokens of so many channels."""
-    if config.mixer not in MIXERS:
-        raise ValueError(f"mixer: {config.mixer} is unknown; choose one of {', '.join(MIXERS)}.")
-    return MIXERS[config.mixer](SumMixerConfig(channels, config.hidden_channels, config.dimensions))
+def train(lobes: Lobes, pairs: FoldPairs, *, config: VampnetConfig, member: Member) -> list[EpochScores]:
+    """Maximize the score of batches; the lobes end with the weights of the epoch that is best on selection pairs.
 
-
-def new_lobe(training: TokenPairs, *, config: VampnetConfig, seed: int) -> SumMixer:
-    """A lobe with random weights that standardizes tokens as these training frames ask for."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        lobe = build_lobe(config, channels=training.scalars.shape[-1])
-    lobe.standardize(training.scalars, training.vectors)
-    return lobe
-
-
-def lobe_outputs(
-    lobe: SumMixer, scalars: Float[Tensor, "frame token channel"], vectors: Float[Tensor, "frame token 3 channel"]
-) -> Float[Tensor, "frame dimension"]:
-    """Outputs of all frames, in chunks and without gradients."""
-    with torch.inference_mode():
-        chunks = zip(scalars.split(CHUNK_FRAMES), vectors.split(CHUNK_FRAMES), strict=True)
-        return torch.cat([lobe(*chunk) for chunk in chunks])
-
-
-def paired_outputs(lobe: SumMixer, pairs: TokenPairs) -> PairedValues:
-    """Outputs of every frame, each computed once, with the same pairs."""
-    return PairedValues(lobe_outputs(lobe, pairs.scalars, pairs.vectors), pairs.starts, pairs.lag_frames)
-
-
-def train(
-    lobe: SumMixer, training: TokenPairs, validation: TokenPairs, *, config: VampnetConfig, seed: int
-) -> list[EpochScores]:
-    """Maximize the VAMP-2 of batches; the lobe ends with the weights of the epoch that validated best.
-
-    Mardt, Pasquali, Wu & Noe 2018, with one lobe for both frames of a pair. The validation score comes from
-    covariances pooled over all validation pairs, not from batches.
+    Mardt, Pasquali, Wu & Noe 2018. The score that chooses comes from covariances pooled over all selection pairs,
+    not from batches. A training that was killed continues after its last whole epoch, with identical results.
     """
-    warn_of_small_batches(config, n_pairs=len(training.starts))
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(lobe.parameters(), lr=config.learning_rate)
-    history: list[EpochScores] = []
-    best, best_weights = None, {}
-    for epoch in range(1, config.max_epochs + 1):
-        for starts in shuffled_batches(training.starts, config.batch_pairs, generator):
+    warn_of_small_batches(config, n_pairs=len(pairs.training.starts))
+    state = TrainingState(lobes, torch.optim.Adam(lobes.parameters(), lr=config.learning_rate))
+    if member.checkpoint:
+        member.checkpoint.restore(state)
+    while not is_finished(state.history, config):
+        epoch = len(state.history) + 1
+        train_epoch(state, pairs.training, config=config, seed=member.seed, epoch=epoch)
+        state.add(evaluate(lobes, pairs, config=config, epoch=epoch))
+        logger.info("%s; best: epoch %d", state.history[-1], state.best.epoch)
+        member.report(state.history)
+        if member.checkpoint:
+            member.checkpoint.save(state)
+    lobes.load_state_dict(state.best_weights)
+    return state.history
+
+
+def is_finished(history: list[EpochScores], config: VampnetConfig) -> bool:
+    """Whether all epochs are done, or the last of them brought nothing better."""
+    if not history:
+        return False
+    best = max(history, key=lambda row: row.selection_score)
+    return len(history) >= config.max_epochs or len(history) - best.epoch >= config.patience
+
+
+def train_epoch(state: TrainingState, training: TokenPairs, *, config: VampnetConfig, seed: int, epoch: int) -> None:
+    """One pass over the training pairs; all that is random in it depends on the seed and the epoch only."""
+    lobes, optimizer = state.network.train(), state.optimizer
+    generator = torch.Generator().manual_seed(seed + SEEDS_PER_EPOCH * epoch)
+    batches = progress(
+        training.batches(config.batch_pairs, generator),
+        total=len(training.starts),
+        description=f"epoch {epoch}",
+        unit="pairs",
+        size=lambda batch: len(batch.starts),
+        note=lambda: f"batch scores {-float(loss.detach()):.3f}",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + SEEDS_PER_EPOCH * epoch)
+        for batch in batches:
             optimizer.zero_grad()
-            (-batch_score(lobe, training, starts, config, epoch)).backward()
-            torch.nn.utils.clip_grad_norm_(lobe.parameters(), LARGEST_GRADIENT)
+            loss = batch_loss(lobes, batch, training, config=config, epoch=epoch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(lobes.parameters(), LARGEST_GRADIENT, error_if_nonfinite=True)
             optimizer.step()
-        history.append(evaluate(lobe, training, validation, config=config, epoch=epoch))
-        if best is None or history[-1].validation_score > best.validation_score:
-            # A state dict aliases the live weights: without the copy the last weights would be "restored".
-            best, best_weights = history[-1], copy.deepcopy(lobe.state_dict())
-        logger.info("%s; best: epoch %d", history[-1], best.epoch)
-        if epoch - best.epoch >= config.patience:
-            break
-    lobe.load_state_dict(best_weights)
-    return history
 
 
 def warn_of_small_batches(config: VampnetConfig, *, n_pairs: int) -> None:
@@ -147,104 +132,63 @@ def warn_of_small_batches(config: VampnetConfig, *, n_pairs: int) -> None:
         logger.warning("batches of %d pairs; at least 20 d^2 = %d keep the bias of the score low", batch, needed)
 
 
-def batch_score(
-    lobe: SumMixer, pairs: TokenPairs, starts: Int64[Tensor, " pair"], config: VampnetConfig, epoch: int
-) -> Tensor:
-    """VAMP-2 of one batch, with gradients."""
-    frames = torch.cat([starts, starts + pairs.lag_frames])
-    outputs = lobe(pairs.scalars[frames], pairs.vectors[frames])
-    if not torch.isfinite(outputs).all():
+def batch_loss(lobes: Lobes, batch: PairBatch, pairs: TokenPairs, *, config: VampnetConfig, epoch: int) -> Tensor:
+    """Minus the score of one batch, with gradients."""
+    outputs = lobes(batch)
+    if not all(torch.isfinite(values).all() for values in outputs):
         raise ValueError(
             f"the outputs of the network became infinite or not a number in epoch {epoch}; "
             f"lower learning_rate (now {config.learning_rate:g}) or raise epsilon (now {config.epsilon:g})."
         )
-    return vamp2_score(Covariances.of_pairs(*outputs.chunk(2)), epsilon=config.epsilon)
+    if pairs.log_weights is None:
+        return training_loss(*outputs, config.scoring)
+    weights = [pairs.log_weights[batch.starts + lag] for lag in (0, pairs.lag_frames)]
+    return training_loss(*outputs, config.scoring, *weights)
 
 
-def evaluate(
-    lobe: SumMixer, training: TokenPairs, validation: TokenPairs, *, config: VampnetConfig, epoch: int
-) -> EpochScores:
-    """Scores of the lobe as it is now, on all pairs."""
-    validated = paired_outputs(lobe, validation)
-    batches = validated.batch_covariances(config.batch_pairs)
+def pooled_vamp2(values: PairedValues, *, config: VampnetConfig) -> float:
+    """VAMP-2 of all pairs together."""
+    return float(score_of(values.covariances(), replace(config.scoring, score="vamp2")))
+
+
+def evaluate(lobes: Lobes, pairs: FoldPairs, *, config: VampnetConfig, epoch: int) -> EpochScores:
+    """Scores of the lobes as they are now, on all training and selection pairs."""
+    selected = lobes.paired_outputs(pairs.selection)
+    batches = [
+        without_constant(batch, output=config.lobe.output) for batch in selected.batch_covariances(config.batch_pairs)
+    ]
     return EpochScores(
         epoch=epoch,
-        training_score=float(vamp2_score(paired_outputs(lobe, training).covariances(), epsilon=config.epsilon)),
-        validation_score=float(vamp2_score(validated.covariances(), epsilon=config.epsilon)),
-        validation_score_batch_mean=vamp2_score_batch_mean(batches, epsilon=config.epsilon),
+        training_score=pooled_vamp2(lobes.paired_outputs(pairs.training), config=config),
+        selection_score=pooled_vamp2(selected, config=config),
+        selection_score_batch_mean=vamp2_score_batch_mean(batches, epsilon=config.epsilon),
     )
 
 
-@dataclass(frozen=True)
-class Vampnet:
-    """A trained lobe and the singular functions within its outputs, fixed on the training pairs."""
-
-    lobe: SumMixer
-    functions: SingularFunctions
-
-    def __call__(
-        self, scalars: Float[Tensor, "frame token channel"], vectors: Float[Tensor, "frame token 3 channel"]
-    ) -> Float64[Tensor, "frame dimension"]:
-        """Collective variables of frames."""
-        return self.functions(lobe_outputs(self.lobe, scalars, vectors))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Named tensors for a weights file."""
-        return {f"lobe.{name}": tensor for name, tensor in self.lobe.state_dict().items()} | self.functions.tensors()
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], *, config: VampnetConfig) -> "Vampnet":
-        """The inverse of `tensors`."""
-        weights = {name.removeprefix("lobe."): tensor for name, tensor in tensors.items() if name.startswith("lobe.")}
-        lobe = build_lobe(config, channels=len(weights["scalar_mean"]))
-        lobe.load_state_dict(weights)
-        return cls(lobe, SingularFunctions.from_tensors(tensors))
+def best_device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def fit_vampnet(
-    training: TokenPairs, validation: TokenPairs, *, config: VampnetConfig, seed: int
+    pairs: FoldPairs, *, config: VampnetConfig, member: Member
 ) -> tuple[Vampnet, list[EpochScores], dict[str, object]]:
     """Train from random weights; the model, its learning curve, and its scores."""
-    lobe = new_lobe(training, config=config, seed=seed)
-    history = train(lobe, training, validation, config=config, seed=seed)
-    trained, validated = paired_outputs(lobe, training), paired_outputs(lobe, validation)
-    functions = SingularFunctions.fit(trained.covariances(), dimensions=config.dimensions, epsilon=config.epsilon)
-    functions = functions.oriented(trained.values[trained.starts])
+    lobes = new_lobes(pairs.training, config=config, seed=member.seed).to(best_device())
+    history = train(lobes, pairs, config=config, member=member)
+    trained, validated = lobes.paired_outputs(pairs.training), lobes.paired_outputs(pairs.validation)
+    functions = fit_functions(trained, dimensions=config.dimensions, config=config.scoring)
     scores = model_scores(
-        functions, trained, validated, lag_ps=config.lag_ps, batch_pairs=config.batch_pairs, epsilon=config.epsilon
+        functions, trained, validated, lag_ps=config.lag_ps, batch_pairs=config.batch_pairs, epsilon=config.epsilon,
+        reversible=config.reversible,
+    )  # fmt: skip
+    best = max(history, key=lambda row: row.selection_score)
+    return (
+        Vampnet(lobes, functions),
+        history,
+        scores
+        | {
+            "best_epoch": best.epoch,
+            "score_selection": best.selection_score,
+        },
     )
-    best = max(history, key=lambda row: row.validation_score)
-    return Vampnet(lobe, functions), history, scores | {"best_epoch": best.epoch}
-
-
-def project_store(source: str, weights: str) -> Float[np.ndarray, "frame dimension"]:
-    """Collective variables of all frames of a store, read in chunks; the weights say which kind of model they are."""
-    tensors, description = read_weights(weights)
-    if description["kind"] == "vampnet":
-        model = Vampnet.from_tensors(tensors, config=VampnetConfig(**description["settings"]))
-        names, needed = ("scalars", "vectors"), model.lobe.config.channels
-    else:
-        model = SingularFunctions.from_tensors(tensors)
-        names, needed = ("features",), len(model.mean_t)
-    projected = []
-    for chunk in read_chunks(source, names):
-        if chunk[0].shape[-1] != needed:
-            raise ValueError(
-                f"{source}: {names[0]} have {chunk[0].shape[-1]} channels, but {weights} was trained on {needed}; "
-                "use the encoder or feature that the model was trained with."
-            )
-        projected.append(model(*(torch.from_numpy(array) for array in chunk)).numpy())
-    return np.concatenate(projected)
-
-
-def write_history(path: Path, history: list[EpochScores]) -> None:
-    """The learning curve as a CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(EpochScores)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in history)
-
-
-def write_scores(path: Path, scores: dict[str, object]) -> None:
-    """Scores as JSON, every number finite."""
-    path.write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n")

@@ -55,7 +55,7 @@ def finished(tmp_path_factory):
 def test_every_promised_artefact_is_there(finished):
     base = finished / "results" / "short"
     for path in ("split.json", "tokens.csv", "trajectories/run-0.json", "tokens/visnet_l6_h64/run-1.zarr.zip",
-                 "models/vampnet/selected.json", "msm/vampnet/timescales.csv", "msm/vampnet/ck_test.json",
+                 "models/vampnet/ensemble.json", "msm/vampnet/timescales.csv", "msm/vampnet/ck_test.json",
                  "msm/tica_torsions/summary.json", "msm/vampnet/structures/state-2.pdb",
                  "figures/ramachandran.pdf", "figures/rates_network.csv"):  # fmt: skip
         assert (base / path).stat().st_size > 0, path

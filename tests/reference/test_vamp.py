@@ -8,7 +8,15 @@ from deeptime.decomposition import TICA, VAMP
 from deeptime.decomposition.deep import vamp_score
 
 from geom2msm.tica import TicaConfig, fit_tica
-from geom2msm.vamp import Covariances, PairedValues, SingularFunctions, vamp2_score, vamp2_score_batch_mean
+from geom2msm.vamp import (
+    Covariances,
+    PairedValues,
+    SingularFunctions,
+    vamp1_score,
+    vamp2_score,
+    vamp2_score_batch_mean,
+    vampe_score,
+)
 from systems import simulate_chain, three_state_chain
 
 LAG = 10
@@ -35,6 +43,39 @@ def deeptime_vamp(features, *, dimensions):
 def test_vamp2_of_the_same_pairs(features, pairs):
     expected = deeptime_vamp(features, dimensions=None).score(2)
     assert float(vamp2_score(pairs.covariances(), epsilon=1e-12)) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("ours", "r"), [(vamp1_score, 1), (vamp2_score, 2), (vampe_score, "E")])
+def test_every_score_counts_the_constant_as_deeptime_does(ours, r, features, pairs):
+    expected = deeptime_vamp(features, dimensions=None).score(r)
+    assert float(ours(pairs.covariances(), epsilon=1e-12)) == pytest.approx(expected, abs=1e-8)
+
+
+def test_the_cross_validated_vamp_e(features, pairs):
+    half = len(features) // 2
+    training = PairedValues(pairs.values[:half], torch.arange(half - LAG), LAG)
+    validation = PairedValues(pairs.values[half:], torch.arange(half - LAG), LAG)
+    functions = SingularFunctions.fit(training.covariances(), dimensions=2, epsilon=1e-12)
+    model = deeptime_vamp(features[:half], dimensions=2)
+    tested = VAMP(lagtime=LAG, epsilon=1e-12).fit((features[half:-LAG], features[half + LAG :])).fetch_model()
+    actual = float(functions.vampe_score(functions.project(validation.covariances())))
+    # deeptime divides covariances by one less than the number of pairs
+    assert actual == pytest.approx(model.score("E", test_model=tested), abs=1e-3)
+
+
+def test_weighted_covariances(features, pairs):
+    log_weights = torch.from_numpy(np.sin(np.arange(len(features)) / 50))
+    weights = np.exp(log_weights[:-LAG].numpy())
+    # deeptime has no weighted Ctt
+    estimator = Covariance(lagtime=LAG, compute_c00=True, compute_c0t=True, compute_ctt=False, remove_data_mean=True)
+    expected = estimator.partial_fit((features[:-LAG], features[LAG:]), weights=weights).fetch_model()
+    found = PairedValues(pairs.values, pairs.starts, LAG, log_weights=log_weights).covariances()
+    np.testing.assert_allclose(found.mean_t.numpy(), expected.mean_0, rtol=1e-9)
+    np.testing.assert_allclose(found.mean_lag.numpy(), expected.mean_t, rtol=1e-9)
+    scale = found.c00.numpy()[0, 0] / expected.cov_00[0, 0]
+    for ours, theirs in ((found.c00, expected.cov_00), (found.c0t, expected.cov_0t)):
+        np.testing.assert_allclose(ours.numpy(), scale * theirs, rtol=1e-7, atol=1e-9)
+    assert abs(scale - 1) < 1e-3
 
 
 def test_vamp2_of_the_torch_implementation(features):

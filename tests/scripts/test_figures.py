@@ -149,7 +149,7 @@ class Results:
                 epochs = np.arange(1, 21)
                 training = 3.2 - 1.5 * np.exp(-epochs / 3) + 0.02 * seed
                 validation = training - 0.05 * (1 + fold) - 0.004 * epochs
-                rows = {"epoch": epochs, "training_score": training, "validation_score": validation}
+                rows = {"epoch": epochs, "training_score": training, "selection_score": validation}
                 histories.append(self.table(f"history-{name}", pd.DataFrame(rows).to_dict("records")))
                 known = {
                     "fold": fold,
@@ -444,10 +444,25 @@ def test_the_ck_test_names_its_largest_deviation(draw):
 
 def test_the_kept_epoch_is_marked_on_every_learning_curve(draw, results):
     for ax in draw("learning_curves").axes:
-        validation = [line for line in ax.lines if "validation" in line.get_label()]
-        assert len(validation) == 2
-        for line in validation:
+        held_out = [line for line in ax.lines if "selection" in line.get_label()]
+        assert len(held_out) == 2
+        for line in held_out:
             assert line.get_markevery() == list(line.get_ydata() == line.get_ydata().max())
+
+
+def test_a_model_without_scores_per_epoch_shows_its_loss(tmp_path):
+    results = Results(tmp_path / "results")
+    for path in results.histories:
+        rows = {
+            "epoch": range(1, 21),
+            "training_loss": np.linspace(2, 1, 20),
+            "validation_loss": np.linspace(2, 1.5, 20),
+        }
+        pd.DataFrame(rows).to_csv(path, index=False)
+    for ax in Drawn("learning_curves", results, tmp_path).axes:
+        ends = {line.get_label().split()[-1]: line.get_ydata()[-1] for line in ax.lines}
+        assert ends == {"training": 1.0, "validation": 1.5}
+        assert ax.get_ylabel() in ("", "information bottleneck loss")
 
 
 def test_scores_have_mean_deviation_and_upper_bound(draw):

@@ -9,6 +9,7 @@ import project_variables
 import select_model
 import split_trajectories
 import train_vampnet
+from geom2msm.splits import ROLES
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.vamp import read_weights
 from systems import simulate_chain, three_state_chain
@@ -27,6 +28,7 @@ VAMPNET = {
     "epsilon": 1.0e-6,
 }
 TICA = {"kind": "tica", "feature": "torsions", "lag_ps": 4.0, "dimensions": 2, "epsilon": 1.0e-6}
+SPLIT = {"scheme": "trajectories", "n_folds": 2, "nested": True, "block_ns": None, "gap_ps": 4.0}
 SCORES = {
     "score_training",
     "score_validation",
@@ -43,6 +45,7 @@ SCORES = {
 AXES = {
     "scalars": ("frame", "token", "channel"),
     "vectors": ("frame", "token", "3", "channel"),
+    "positions_nm": ("frame", "token", "3"),
     "features": ("frame", "channel"),
     "time_ps": ("frame",),
 }
@@ -60,15 +63,18 @@ def system(tmp_path_factory):
         scalars = shapes.normal(size=(3, 2, 4))[states] + 0.3 * rng.normal(size=(n_frames, 2, 4))
         vectors = shapes.normal(size=(3, 2, 3, 4))[states] + 0.3 * rng.normal(size=(n_frames, 2, 3, 4))
         times = {"time_ps": np.arange(n_frames) * 2.0}
-        store(folder, "tokens", trajectory, times | {"scalars": scalars.astype("f2"), "vectors": vectors.astype("f2")})
+        tokens = {"scalars": scalars.astype("f2"), "vectors": vectors.astype("f2")}
+        store(folder, "tokens", trajectory, times | tokens | {"positions_nm": vectors[..., 0].astype("f4")})
         store(folder, "features", trajectory, times | {"features": scalars[:, :, 0].astype("f4")})
-        inventory = {"trajectory": trajectory, "n_frames": n_frames}
+        inventory = {"trajectory": trajectory, "n_frames": n_frames, "frame_interval_ps": 2.0, "checks": {}}
         (folder / f"{trajectory}.json").write_text(json.dumps(inventory))
     return folder
 
 
 def store(folder, stage, trajectory, arrays):
     attributes = {"system": "test", "trajectory": trajectory, "frame_interval_ps": 2.0, "provenance": {}}
+    if stage == "tokens":
+        attributes["tokens"] = {"stretch": [0] * arrays["scalars"].shape[1]}
     axes = {name: AXES[name] for name in arrays}
     path = str(folder / f"{stage}-{trajectory}.zarr.zip")
     write_store(path, attributes=attributes, arrays=arrays, axes=axes)
@@ -81,7 +87,8 @@ def stores(system, stage):
 @pytest.fixture(scope="module")
 def split(system):
     path = str(system / "split.json")
-    split_trajectories.main([str(system / f"{trajectory}.json") for trajectory in TRAJECTORIES], path, n_folds=2)
+    inventories = [str(system / f"{trajectory}.json") for trajectory in TRAJECTORIES]
+    split_trajectories.main(inventories, path, continuous=False, settings=SPLIT)
     return path
 
 
@@ -113,27 +120,35 @@ def read(path):
         return json.load(file)
 
 
+def names_of(split, fold, role):
+    """Trajectories in one set of a fold."""
+    return [piece["trajectory"] for segment in read(split)["folds"][fold][role] for piece in segment]
+
+
 def test_the_split_lets_every_trajectory_validate_once(split):
     content = read(split)
-    assert sorted(name for fold in content["folds"] for name in fold["validation"]) == sorted(TRAJECTORIES)
-    assert content["provenance"]["settings"] == {"n_folds": 2}
+    held_out = [piece["trajectory"] for fold in content["folds"] for (piece,) in fold["validation"]]
+    assert sorted(held_out) == sorted(TRAJECTORIES)
+    assert content["provenance"]["settings"] == SPLIT | {"continuous": False}
     assert content["provenance"]["inputs"].keys() == TRAJECTORIES.keys()
 
 
 @pytest.mark.parametrize(("kind", "n_rows"), [("vampnets", 2), ("ticas", 1)])
 def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, split):
     for fold, (weights, history, scores) in enumerate(request.getfixturevalue(kind)):
-        found, names = read(scores), read(split)["folds"][fold]
+        found, names = read(scores), {role: names_of(split, fold, role) for role in ROLES}
+        fitted = names["training"] + (names["selection"] if kind == "ticas" else [])
         assert found.keys() >= SCORES
         assert found["fold"] == fold
-        assert found["n_training_pairs"] == sum(TRAJECTORIES[name] - 2 for name in names["training"])
+        assert found["n_training_pairs"] == sum(TRAJECTORIES[name] - 2 for name in fitted)
         assert found["n_validation_pairs"] == sum(TRAJECTORIES[name] - 2 for name in names["validation"])
         with open(history) as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == n_rows
-        best = max(rows, key=lambda row: float(row["validation_score"]))
+        best = max(rows, key=lambda row: float(row["selection_score"]))
         assert int(best["epoch"]) == found["best_epoch"]
-        assert float(best["validation_score"]) == pytest.approx(found["score_validation"], abs=1e-4)
+        reported = found.get("score_selection", found["score_validation"])
+        assert float(best["selection_score"]) == pytest.approx(reported, abs=1e-4)
         _, description = read_weights(weights)
         assert description["lag_frames"] == 2
         assert description["trajectories"] == names
@@ -144,15 +159,26 @@ def test_both_kinds_of_model_find_the_hidden_states(vampnets, ticas):
     assert all(1.5 < read(scores)["score_validation"] < 3 for *_, scores in vampnets + ticas)
 
 
-def test_the_member_with_the_best_validation_score_is_selected(vampnets, tmp_path):
-    scores, weights = [member[2] for member in vampnets], [member[0] for member in vampnets]
-    select_model.main(scores, weights, str(tmp_path / "selected.json"), str(tmp_path / "weights.safetensors"))
-    selected = read(tmp_path / "selected.json")
-    best = max(range(2), key=lambda fold: read(scores[fold])["score_validation"])
-    assert (selected["fold"], selected["seed"], selected["weights"]) == (best, 7, weights[best])
-    assert [member["fold"] for member in selected["members"]] == [0, 1]
+@pytest.mark.parametrize(("kind", "stage", "score"), [
+    ("vampnets", "tokens", "score_selection"), ("ticas", "features", "score_validation"),
+])  # fmt: skip
+def test_the_ensemble_goes_on_with_the_member_that_was_best_where_it_was_chosen(
+    kind, stage, score, request, system, tmp_path
+):
+    members = request.getfixturevalue(kind)
+    scores, weights = [member[2] for member in members], [member[0] for member in members]
+    ensemble, chosen = str(tmp_path / "ensemble.json"), str(tmp_path / "weights.safetensors")
+    select_model.main(scores, weights, stores(system, stage), ensemble, chosen)
+    content = read(ensemble)
+    best = max(range(2), key=lambda fold: read(scores[fold])[score])
+    assert (content["fold"], content["weights"]) == (best, weights[best])
+    assert [member["fold"] for member in content["members"]] == [0, 1]
     with open(weights[best], "rb") as expected:
         assert (tmp_path / "weights.safetensors").read_bytes() == expected.read()
+    found = [read(path)["score_validation"] for path in scores]
+    assert content["summary"]["score_validation"]["mean"] == pytest.approx(np.mean(found))
+    assert content["summary"]["score_validation"]["sd"] == pytest.approx(np.std(found, ddof=1))
+    assert content["agreement"]["overlap"] > 0.8
 
 
 @pytest.mark.parametrize(("kind", "stage"), [("vampnets", "tokens"), ("ticas", "features")])
@@ -163,16 +189,15 @@ def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage,
         variables = str(tmp_path / "variables.zarr.zip")
         project_variables.main(path, weights, variables)
         known = read_attributes(path)
-        assert {name: read_attributes(variables)[name] for name in known if name != "provenance"} == {
-            name: known[name] for name in known if name != "provenance"
-        }
+        copied = ("system", "trajectory", "frame_interval_ps")
+        assert {name: read_attributes(variables)[name] for name in copied} == {name: known[name] for name in copied}
         np.testing.assert_array_equal(read_array(variables, "time_ps"), read_array(path, "time_ps"))
         projected.append(read_array(variables, "variables"))
     assert all(values.dtype == np.float32 and values.shape[1] == 2 for values in projected)
     training = [
         values[:-2]
         for values, name in zip(projected, TRAJECTORIES, strict=True)
-        if name in read(split)["folds"][0]["training"]
+        if name in names_of(split, 0, "training") + (names_of(split, 0, "selection") if kind == "ticas" else [])
     ]
     np.testing.assert_allclose(np.cov(np.concatenate(training).T), np.eye(2), rtol=0, atol=0.05)
 
@@ -187,7 +212,10 @@ def test_variables_do_not_depend_on_the_chunks(vampnets, system, tmp_path, monke
 
 
 def test_tokens_of_another_encoder_are_refused(vampnets, tmp_path):
-    arrays = {"scalars": np.zeros((5, 2, 3), "f2"), "vectors": np.zeros((5, 2, 3, 3), "f2"), "time_ps": np.arange(5.0)}
+    arrays = {
+        "scalars": np.zeros((5, 2, 3), "f2"), "vectors": np.zeros((5, 2, 3, 3), "f2"),
+        "positions_nm": np.zeros((5, 2, 3), "f4"), "time_ps": np.arange(5.0),
+    }  # fmt: skip
     store(tmp_path, "tokens", "other", arrays)
     with pytest.raises(ValueError, match=r"tokens-other.zarr.zip: scalars have 3 channels, but .* was trained on 4"):
         project_variables.main(

@@ -99,9 +99,10 @@ def test_frames_with_boxes_of_their_own_and_missing_atoms_are_as_if_alone():
 
 
 @pytest.mark.usefixtures("search")
-def test_an_atom_exactly_at_the_cutoff_through_the_box_is_no_neighbor():
+@pytest.mark.parametrize("rule", neighbors.RULES)
+def test_an_atom_exactly_at_the_cutoff_through_the_box_is_no_neighbor(rule):
     positions = torch.tensor([[[0.125, 0, 0], [0.75, 0, 0], [0.375, 0, 0]]], dtype=torch.float64)
-    table = neighbor_table(positions, cutoff=0.375, rule="all", cell_nm=torch.eye(3, dtype=torch.float64)[None])
+    table = neighbor_table(positions, cutoff=0.375, rule=rule, cell_nm=torch.eye(3, dtype=torch.float64)[None])
     assert found_sets(table) == [{0, 2}, {1}, {0, 2}]
 
 
@@ -140,8 +141,9 @@ def test_a_table_seen_from_the_other_end_has_opposite_displacements():
     ids=["thin", "no box", "not a number"],
 )  # fmt: skip
 def test_a_box_thinner_than_two_cutoffs_is_refused(cell):
+    cells = torch.stack([10 * torch.eye(3), torch.as_tensor(cell).float()])
     with pytest.raises(ValueError, match=r"a periodic box is (0.\d+|0) nm across at its thinnest, less than twice"):
-        neighbor_table(torch.zeros(1, 2, 3), cutoff=0.5, rule="all", cell_nm=torch.as_tensor(cell).float()[None])
+        neighbor_table(torch.zeros(2, 2, 3), cutoff=0.5, rule="all", cell_nm=cells)
 
 
 def test_a_box_of_exactly_two_cutoffs_is_accepted():
@@ -149,20 +151,19 @@ def test_a_box_of_exactly_two_cutoffs_is_accepted():
     assert neighbor_table(torch.zeros(1, 1, 3), cutoff=0.75, rule="all", cell_nm=cell).mask.all()
 
 
+@pytest.mark.usefixtures("search")
 @pytest.mark.parametrize("rule", neighbors.RULES)
-@pytest.mark.parametrize("dense_atoms", [0, 1000], ids=["tree", "dense"])
-def test_every_atom_has_the_neighbors_that_the_rule_says(rule, dense_atoms, monkeypatch):
-    monkeypatch.setattr(neighbors, "DENSE_ATOMS", dense_atoms)
+def test_every_atom_has_the_neighbors_that_the_rule_says(rule):
     positions = np.random.default_rng(0).random((90, 3))
     table = neighbor_table(torch.from_numpy(positions)[None], cutoff=0.5, rule=rule)
     assert found_sets(table) == expected_sets(positions, 0.5, rule)
 
 
-@pytest.mark.parametrize("dense_atoms", [0, 1000], ids=["tree", "dense"])
-def test_an_atom_exactly_at_the_cutoff_is_no_neighbor(dense_atoms, monkeypatch):
-    monkeypatch.setattr(neighbors, "DENSE_ATOMS", dense_atoms)
+@pytest.mark.usefixtures("search")
+@pytest.mark.parametrize("rule", neighbors.RULES)
+def test_an_atom_exactly_at_the_cutoff_is_no_neighbor(rule):
     positions = torch.tensor([[[0.0, 0, 0], [0.5, 0, 0], [0.25, 0, 0]]], dtype=torch.float64)
-    table = neighbor_table(positions, cutoff=0.5, rule="all")
+    table = neighbor_table(positions, cutoff=0.5, rule=rule)
     assert found_sets(table) == [{0, 2}, {1, 2}, {0, 1, 2}]
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from geom2msm.config_reference import config_reference
+from geom2msm.config_reference import config_reference, schema_names
 from geom2msm.schema import ConfigError, load_encoders, load_system, longest_lag_ps, read_schema, trajectory_files
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +63,54 @@ def test_an_unknown_key_of_a_model_is_named_with_its_model(system, tmp_path):
     assert refusal(tmp_path, system) == "models.vampnet.mixr is no key of this file; did you mean mixer?"
 
 
+def test_the_keys_of_a_mixer_stand_among_those_of_its_model(system, tmp_path):
+    system["models"]["vampnet"] |= {"mixer": "transformer", "n_layers": 2}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(system))
+    filled = load_system(str(file), encoders=ENCODERS)["models"]["vampnet"]
+    defaults = {key: part["default"] for key, part in read_schema("mixer_transformer")["properties"].items()}
+    assert filled.items() >= (defaults | {"n_layers": 2}).items()
+    assert filled["score"] == "vamp2"
+
+
+def test_a_mistake_in_a_key_of_a_mixer_is_named_with_its_model(system, tmp_path):
+    model = system["models"]["vampnet"] = system["models"]["vampnet"] | {"mixer": "transformer", "n_layer": 2}
+    assert refusal(tmp_path, system) == "models.vampnet.n_layer is no key of this file; did you mean n_layers?"
+    model["n_layers"] = model.pop("n_layer") - 2
+    assert refusal(tmp_path, system) == "models.vampnet.n_layers is 0, but must be at least 1"
+    model |= {"n_layers": 2, "mixer": "transfomer"}
+    assert refusal(tmp_path, system).startswith(
+        "models.vampnet.mixer is 'transfomer', but must be one of 'equivariant'"
+    )
+
+
+def test_features_and_tokens_have_their_own_mixers(system, tmp_path):
+    system["models"]["vampnet"]["feature"] = "residue_distances"
+    message = "models.vampnet: mixer: mlp works on a feature"
+    assert refusal(tmp_path, system).startswith(message)
+
+
+def test_a_reversible_model_has_one_lobe(system, tmp_path):
+    system["models"]["vampnet"] |= {"reversible": True, "lobes": 2}
+    assert refusal(tmp_path, system).startswith("models.vampnet: reversible: true needs lobes: 1")
+
+
+def test_log_weights_are_one_file_per_trajectory(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for wrong in ("weights.npy", "{trajectory}.dat"):
+        system["trajectories"]["log_weights"] = wrong
+        assert f"trajectories.log_weights is '{wrong}', but must be text that matches" in refusal(tmp_path, system)
+    system["trajectories"]["log_weights"] = "{trajectory}.npy"
+    with pytest.raises(ConfigError, match=r"trajectories.log_weights is for biased trajectories, but these are simul"):
+        trajectory_files(system, file="mine.yaml")
+    system = brought(system, ["run-1.xtc"])
+    system["trajectories"]["log_weights"] = "{trajectory}.npy"
+    with pytest.raises(ConfigError, match=r"trajectories.log_weights: there is no file run-1.npy for run-1.xtc"):
+        trajectory_files(system, file="mine.yaml")
+    (tmp_path / "run-1.npy").touch()
+    assert trajectory_files(system, file="mine.yaml") == {"run-1": "run-1.xtc"}
+
+
 def test_a_missing_key_is_named_with_its_meaning(system, tmp_path):
     del system["trajectories"]["frame_interval_ps"]
     assert refusal(tmp_path, system).startswith(
@@ -94,7 +142,7 @@ def test_a_lag_between_two_frames_is_refused(system, tmp_path):
         (
             lambda s: s["trajectories"].pop("simulate"),
             "trajectories needs either simulate, or both topology and files; "
-            "found frame_interval_ps, make_whole, selection, stride, temperature_K",
+            "found continuous, frame_interval_ps, make_whole, selection, stride, temperature_K",
         ),
         (lambda s: s["split"].update(n_folds=1), "split.n_folds is 1, but must be at least 2"),
     ],
@@ -195,14 +243,15 @@ def test_every_default_is_itself_valid():
                 yield part
             yield from defaults(part)
 
-    for name in ("config", "system", "model_tica", "model_vampnet", "encoders"):
+    for name in schema_names():
         for part in defaults(read_schema(name)):
             Draft202012Validator(part).validate(part["default"])
 
 
 def test_every_key_has_a_description_and_no_level_takes_unknown_keys():
     def check(schema, where):
-        if schema.get("type") == "object" and "properties" in schema and where != "models.<name>":
+        # The keys of a mixer stand among those of its model, whose schema knows all of them.
+        if schema.get("type") == "object" and "properties" in schema and not where.startswith("mixer_"):
             assert schema.get("additionalProperties") is False or isinstance(schema["additionalProperties"], dict), (
                 where
             )
@@ -210,10 +259,26 @@ def test_every_key_has_a_description_and_no_level_takes_unknown_keys():
             assert part.get("description"), f"{where}.{name}"
             check(part, f"{where}.{name}")
 
-    for name in ("config", "system", "model_tica", "model_vampnet", "encoders"):
+    for name in schema_names():
         check(read_schema(name), name)
 
 
 def test_the_config_page_is_the_one_that_the_schemas_give():
     page = (ROOT / "config" / "README.md").read_text()
     assert page == config_reference(), "run: PYTHONPATH=scripts python3 -m geom2msm.config_reference > config/README.md"
+
+
+def test_blocks_need_their_length_and_nothing_else_has_one(system, tmp_path):
+    for split in ({"scheme": "blocks"}, {"block_ns": 1.0}):
+        document = system | {"split": system["split"] | split}
+        assert refusal(tmp_path, document) == "split: block_ns goes with scheme: blocks, and that needs it"
+
+
+def test_blocks_shorter_than_ten_lags_are_refused(system, tmp_path):
+    system["split"] |= {"scheme": "blocks", "block_ns": 0.019}
+    assert "split.block_ns = 0.019 is less than ten times the longest lag of a model, 2 ps" in refusal(tmp_path, system)
+
+
+def test_a_negative_control_is_no_basis_of_a_markov_model(system, tmp_path):
+    system["models"]["vampnet"]["control"] = "time_shuffled"
+    assert "msm.model is 'vampnet', a negative control" in refusal(tmp_path, system)

@@ -2,48 +2,157 @@ import json
 
 import pytest
 
-from geom2msm.splits import Fold, read_fold, trajectory_folds
+from geom2msm.splits import ROLES, Piece, Run, SplitSettings, check_apart, join_runs, make_folds, read_fold, write_folds
 
 N_FRAMES = {"run-0": 100, "run-1": 40, "run-10": 60, "run-2": 100, "run-3": 20}
+GAP = 5
+
+
+def inventories(n_frames=N_FRAMES, *, times=False):
+    """Trajectories saved every 2 ps; with `times`, each begins one interval after the end of the one before."""
+    found, first_ps = [], 0.0
+    for name, length in n_frames.items():
+        last_ps = first_ps + 2.0 * (length - 1)
+        checks = {"first_time_ps": first_ps, "last_time_ps": last_ps} if times else {}
+        found.append({"trajectory": name, "n_frames": length, "frame_interval_ps": 2.0, "checks": checks})
+        first_ps = last_ps + 2.0
+    return found
+
+
+def settings(*, scheme="trajectories", n_folds=2, nested=False, block_ns=None):
+    return SplitSettings(scheme, n_folds, nested, block_ns, gap_ps=2.0 * GAP)
+
+
+def folds_of(n_frames=N_FRAMES, *, continuous=False, **chosen):
+    runs = join_runs(inventories(n_frames), continuous=continuous)
+    return make_folds(runs, settings(**chosen), frame_interval_ps=2.0)
+
+
+def frames(segments):
+    """(trajectory, frame) of all frames of a set."""
+    return [
+        (piece.trajectory, frame)
+        for segment in segments
+        for piece in segment
+        for frame in range(piece.start, piece.stop)
+    ]
+
+
+def names(segments):
+    return [piece.trajectory for segment in segments for piece in segment]
 
 
 @pytest.mark.parametrize("n_folds", [2, 3, 5])
 def test_every_trajectory_validates_exactly_once(n_folds):
-    folds = trajectory_folds(N_FRAMES, n_folds=n_folds)
+    folds = folds_of(n_folds=n_folds)
     assert len(folds) == n_folds
-    assert sorted(name for fold in folds for name in fold.validation) == sorted(N_FRAMES)
+    assert sorted(name for fold in folds for name in names(fold.validation)) == sorted(N_FRAMES)
 
 
-def test_no_trajectory_is_in_training_and_validation():
-    for fold in trajectory_folds(N_FRAMES, n_folds=3):
-        assert not set(fold.training) & set(fold.validation)
-        assert sorted(fold.training + fold.validation) == sorted(N_FRAMES)
+@pytest.mark.parametrize("nested", [True, False])
+def test_whole_trajectories_go_to_one_set(nested):
+    for fold in folds_of(n_folds=3, nested=nested):
+        sets = [fold.training, fold.validation, *([fold.selection] if nested else [])]
+        assert sorted(name for segments in sets for name in names(segments)) == sorted(N_FRAMES)
+        assert all(len(segment) == 1 for segments in sets for segment in segments)
+        assert all(len(frames([segment])) == N_FRAMES[segment[0].trajectory] for segment in fold.training)
 
 
 def test_folds_hold_about_the_same_number_of_frames():
-    loads = [sum(N_FRAMES[name] for name in fold.validation) for fold in trajectory_folds(N_FRAMES, n_folds=2)]
-    assert sorted(loads) == [160, 160]
+    assert [len(frames(fold.validation)) for fold in folds_of(n_folds=2)] == [160, 160]
 
 
 def test_the_order_in_which_files_are_listed_changes_no_fold():
     shuffled = dict(sorted(N_FRAMES.items(), reverse=True))
-    held_out = [sorted(fold.validation) for fold in trajectory_folds(N_FRAMES, n_folds=3)]
-    assert [sorted(fold.validation) for fold in trajectory_folds(shuffled, n_folds=3)] == held_out
+    held_out = [sorted(names(fold.validation)) for fold in folds_of(n_folds=3)]
+    assert [sorted(names(fold.validation)) for fold in folds_of(shuffled, n_folds=3)] == held_out
+
+
+def test_without_nesting_the_validation_set_also_chooses():
+    for fold in folds_of(nested=False):
+        assert fold.selection == fold.validation
+        assert fold.fitting == fold.training
+
+
+def test_with_nesting_about_a_fifth_of_the_training_trajectories_chooses():
+    fold = folds_of({f"run-{i}": 10 for i in range(20)}, nested=True)[0]
+    assert (len(fold.training), len(fold.selection), len(fold.validation)) == (8, 2, 10)
+    assert fold.fitting == fold.training + fold.selection
+
+
+def test_with_nesting_a_single_training_trajectory_is_cut_in_two():
+    fold = folds_of({"a": 100, "b": 100}, nested=True)[0]
+    assert names(fold.training) == names(fold.selection) == ["b"]
+    assert fold.selection == [[Piece("b", 80, 100)]]
+    assert fold.training == [[Piece("b", 0, 80 - GAP)]]
+
+
+def test_blocks_of_one_trajectory_alternate_between_folds_with_gaps():
+    first, second = folds_of({"long": 400}, scheme="blocks", block_ns=0.2)
+    assert first.validation == [[Piece("long", 0, 100)], [Piece("long", 200, 300)]]
+    assert first.training == [[Piece("long", 100 + GAP, 200 - GAP)], [Piece("long", 300 + GAP, 400)]]
+    assert second.validation == [[Piece("long", 100, 200)], [Piece("long", 300, 400)]]
+
+
+def test_neighboring_blocks_of_one_set_are_one_segment():
+    fold = folds_of({"long": 500}, scheme="blocks", block_ns=0.2, n_folds=5)[0]
+    assert fold.training == [[Piece("long", 100 + GAP, 500)]]
+
+
+def test_pieces_of_a_continuous_run_are_joined_within_a_set():
+    runs = join_runs(inventories({"a": 50, "b": 50, "c": 50, "d": 50}), continuous=True)
+    assert runs == [Run(("a", "b", "c", "d"), (50, 50, 50, 50))]
+    fold = make_folds(runs, settings(scheme="blocks", block_ns=0.2), frame_interval_ps=2.0)[0]
+    assert fold.validation == [[Piece("a", 0, 50), Piece("b", 0, 50)]]
+    assert fold.training == [[Piece("c", GAP, 50), Piece("d", 0, 50)]]
+
+
+def test_trajectories_are_apart_unless_they_are_said_to_be_continuous():
+    assert join_runs(inventories(times=True), continuous=False) == [Run((name,), (n,)) for name, n in N_FRAMES.items()]
+
+
+@pytest.mark.parametrize(("shift_ps", "n_runs"), [(0.0, 1), (-2.0, 2), (2.0, 2), (5000.0, 2)])
+def test_pieces_are_joined_only_if_the_next_frame_is_one_interval_later(shift_ps, n_runs):
+    known = inventories(times=True)
+    for inventory in known[3:]:
+        inventory["checks"] = {name: time + shift_ps for name, time in inventory["checks"].items()}
+    runs = join_runs(known, continuous=True)
+    assert len(runs) == n_runs
+    assert [name for run in runs for name in run.trajectories] == list(N_FRAMES)
+
+
+def test_sets_that_are_too_close_for_a_lag_are_refused():
+    fold = folds_of({"long": 400}, scheme="blocks", block_ns=0.2)[0]
+    check_apart(fold, lag_frames=GAP)
+    with pytest.raises(ValueError, match=r"of run 0 \(long\) are only 5 frames apart, less than the lag of 6 frames"):
+        check_apart(fold, lag_frames=GAP + 1)
+
+
+def test_blocks_that_the_gaps_use_up_are_refused():
+    with pytest.raises(ValueError, match="nothing is left of 10 frames of long between gaps of 5 frames"):
+        folds_of({"long": 400}, scheme="blocks", block_ns=0.02)
 
 
 def test_fewer_trajectories_than_folds_are_refused():
-    with pytest.raises(ValueError, match=r"n_folds = 3, but there are only 2 trajectories \(a, b\)"):
-        trajectory_folds({"a": 10, "b": 10}, n_folds=3)
+    with pytest.raises(ValueError, match=r"n_folds = 3, but there are only 2 trajectories; .* split.scheme to blocks"):
+        folds_of({"a": 10, "b": 10}, n_folds=3)
+
+
+def test_fewer_blocks_than_folds_are_refused():
+    with pytest.raises(ValueError, match=r"split.block_ns = 0.5 gives 2 blocks, too few for n_folds = 3"):
+        folds_of({"long": 400}, scheme="blocks", block_ns=0.5, n_folds=3)
 
 
 def test_a_single_fold_is_refused():
     with pytest.raises(ValueError, match="n_folds = 1, but at least 2 are needed"):
-        trajectory_folds(N_FRAMES, n_folds=1)
+        folds_of(n_folds=1)
 
 
-def test_a_fold_is_read_from_the_split_file(tmp_path):
-    path = tmp_path / "split.json"
-    path.write_text(json.dumps({"folds": [{"training": ["a"], "validation": ["b"]}]}))
-    assert read_fold(str(path), 0) == Fold(training=["a"], validation=["b"])
-    with pytest.raises(ValueError, match=r"split.json: fold 1 asked for, but it has the folds 0 to 0"):
-        read_fold(str(path), 1)
+@pytest.mark.parametrize("continuous", [True, False])
+def test_a_fold_is_read_from_the_split_file_as_it_was_made(tmp_path, continuous):
+    folds = folds_of(continuous=continuous, nested=True)
+    write_folds(tmp_path / "split.json", folds, provenance={})
+    assert [read_fold(str(tmp_path / "split.json"), number) for number in range(2)] == folds
+    assert json.loads((tmp_path / "split.json").read_text())["folds"][0].keys() == set(ROLES)
+    with pytest.raises(ValueError, match=r"split.json: fold 2 asked for, but it has the folds 0 to 1"):
+        read_fold(str(tmp_path / "split.json"), 2)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from geom2msm.covariances import shuffled_batches
 from geom2msm.vamp import (
     Covariances,
     PairedValues,
@@ -10,7 +11,6 @@ from geom2msm.vamp import (
     koopman_matrix,
     model_scores,
     read_weights,
-    shuffled_batches,
     vamp2_score,
     vamp2_score_batch_mean,
     write_weights,
@@ -78,7 +78,7 @@ def test_the_mean_of_batches_is_too_high_by_the_bias_of_one_batch():
 def test_pooled_covariances_do_not_depend_on_the_chunks(monkeypatch):
     pairs = noise_pairs(n_pairs=1000, channels=4)
     whole = pairs.covariances()
-    monkeypatch.setattr("geom2msm.vamp.CHUNK_PAIRS", 77)
+    monkeypatch.setattr("geom2msm.covariances.CHUNK_PAIRS", 77)
     chunked = pairs.covariances()
     assert chunked.n_pairs == whole.n_pairs == 1000
     for name in ("mean_t", "mean_lag", "c00", "c0t", "ctt"):

@@ -27,6 +27,9 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+# Kinds of models whose training depends on a seed.
+NETWORKS = ("vampnet", "spib")
+
 
 wildcard_constraints:
     system="|".join(SYSTEMS),
@@ -70,7 +73,7 @@ def members(pattern, model=None):
 
     def paths(wildcards):
         name, system = model_name(wildcards, model), SYSTEMS[wildcards.system]
-        seeds = system["split"]["seeds"] if system["models"][name]["kind"] == "vampnet" else [0]
+        seeds = system["split"]["seeds"] if system["models"][name]["kind"] in NETWORKS else [0]
         folds = range(system["split"]["n_folds"])
         return expand(pattern, system=wildcards.system, model=name, fold=folds, seed=seeds)
 

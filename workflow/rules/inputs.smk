@@ -36,24 +36,9 @@ def inspection_settings(wildcards):
     return {key: system["trajectories"][key] for key in keys}
 
 
-def models_of_kind(kind):
-    """Pattern of the names of all models of one kind, in any system."""
-    names = {n for system in SYSTEMS.values() for n, model in system["models"].items() if model["kind"] == kind}
-    return "|".join(sorted(names)) or "no_model_of_this_kind"
-
-
-def features_of_model(wildcards):
-    """The feature stores that a linear model works on."""
-    feature = SYSTEMS[wildcards.system]["models"][wildcards.model]["feature"]
-    return per_trajectory(f"<results>/{{system}}/features/{feature}/{{trajectory}}.zarr.zip")(wildcards)
-
-
-def projected_store(wildcards):
-    """What a model reads of one trajectory: its features, or the tokens."""
-    system = SYSTEMS[wildcards.system]
-    feature = system["models"][wildcards.model].get("feature")
-    folder = f"features/{feature}" if feature else f"tokens/{system['encoder']}"
-    return f"<results>/{wildcards.system}/{folder}/{wildcards.trajectory}.zarr.zip"
+def log_weight_file(wildcards):
+    """The user's log-weights of one trajectory."""
+    return SYSTEMS[wildcards.system]["trajectories"]["log_weights"].format(trajectory=wildcards.trajectory)
 
 
 def state_structures():

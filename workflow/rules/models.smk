@@ -12,7 +12,7 @@ rule split_trajectories:
         mem_mb=500,
         runtime="10m",
     params:
-        n_folds=lookup(dpath="{system}/split/n_folds", within=SYSTEMS),
+        split=split_settings,
         source=source_digest("split_trajectories"),
     script:
         "../../scripts/split_trajectories.py"
@@ -20,8 +20,9 @@ rule split_trajectories:
 
 rule train_vampnet:
     input:
-        tokens=per_trajectory("<results>/{system}/tokens/{encoder}/{trajectory}.zarr.zip"),
+        tokens=stored_inputs,
         split="<results>/{system}/split.json",
+        log_weights=log_weight_stores,
     output:
         weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
@@ -45,10 +46,40 @@ rule train_vampnet:
         "../../scripts/train_vampnet.py"
 
 
+rule train_spib:
+    input:
+        tokens=stored_inputs,
+        split="<results>/{system}/split.json",
+        initial_weights=initial_weights,
+        initial_stores=initial_stores,
+    output:
+        weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
+        history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
+        scores="<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json",
+    log:
+        "<logs>/{system}/train_spib/{model}/fold{fold}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/{system}/train_spib/{model}/fold{fold}-seed{seed}.jsonl"
+    wildcard_constraints:
+        model=models_of_kind("spib"),
+    conda:
+        "../../envs/train_spib.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime="12h",
+    params:
+        settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),
+        source=source_digest("train_spib"),
+    script:
+        "../../scripts/train_spib.py"
+
+
 rule fit_tica:
     input:
-        features=features_of_model,
+        features=stored_inputs,
         split="<results>/{system}/split.json",
+        log_weights=log_weight_stores,
     output:
         weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
@@ -74,8 +105,9 @@ rule select_model:
     input:
         scores=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json"),
         weights=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors"),
+        sources=projected_stores,
     output:
-        selected="<results>/{system}/models/{model}/selected.json",
+        ensemble="<results>/{system}/models/{model}/ensemble.json",
         chosen="<results>/{system}/models/{model}/weights.safetensors",
     log:
         "<logs>/{system}/select_model/{model}.log",
@@ -83,8 +115,8 @@ rule select_model:
         "../../envs/select_model.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime="10m",
+        mem_mb=4000,
+        runtime="30m",
     params:
         source=source_digest("select_model"),
     script:

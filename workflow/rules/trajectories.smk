@@ -105,3 +105,46 @@ rule compute_torsions:
         source=source_digest("compute_torsions"),
     script:
         "../../scripts/compute_torsions.py"
+
+
+rule compute_distances:
+    input:
+        file=trajectory_file,
+        topology=topology_file,
+        inventory="<results>/{system}/trajectories/{trajectory}.json",
+    output:
+        features=ensure("<results>/{system}/features/{feature}/{trajectory}.zarr.zip", non_empty=True),
+    log:
+        "<logs>/{system}/compute_distances/{feature}/{trajectory}.log",
+    wildcard_constraints:
+        feature="calpha_distances|residue_distances|heavy_atom_distances",
+    conda:
+        "../../envs/compute_distances.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="2h",
+    params:
+        source=source_digest("compute_distances"),
+    script:
+        "../../scripts/compute_distances.py"
+
+
+rule read_log_weights:
+    input:
+        file=log_weight_file,
+        inventory="<results>/{system}/trajectories/{trajectory}.json",
+    output:
+        log_weights="<results>/{system}/log_weights/{trajectory}.zarr.zip",
+    log:
+        "<logs>/{system}/read_log_weights/{trajectory}.log",
+    conda:
+        "../../envs/read_log_weights.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        source=source_digest("read_log_weights"),
+    script:
+        "../../scripts/read_log_weights.py"

@@ -14,8 +14,8 @@ from geom2msm.encoder.neighbors import MAX_NEIGHBORS, neighbor_table
 from geom2msm.encoder.windows import Windows, embed_windows
 from geom2msm.store import ArrayLayout
 
-# Edges that go through the network at once: their arrays fit the cache of a processor, or fill a GPU.
-BATCH_EDGES = {"cpu": 8192, "cuda": 1 << 20}
+# Edges that go through the network at once: some megabytes on a processor, and enough to fill a GPU.
+BATCH_EDGES = {"cpu": 1 << 15, "cuda": 1 << 20}
 CHUNK_BYTES = 1 << 20
 LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -61,17 +62,15 @@ def transposed(table: NeighborTable) -> NeighborTable:
     own = torch.arange(n_atoms, device=table.indices.device)[:, None]
     sender = table.indices[table.mask]
     order = sender.argsort(stable=True)
-    sender, receiver = sender[order], own.expand_as(table.indices)[table.mask][order]
     count = torch.bincount(sender, minlength=n_atoms)
-    slot = _places(count)
-    width = int(count.max()) if n_atoms else 0
-    indices = own.repeat(1, width)
-    indices[sender, slot] = receiver
-    mask = torch.arange(width, device=count.device) < count[:, None]
+    mask = torch.arange(int(count.max()), device=count.device) < count[:, None]
+    # Sorted by sender, the edges fill the rows one after the other.
+    indices = own.repeat(1, mask.shape[1])
+    indices[mask] = own.expand_as(table.indices)[table.mask][order]
     if table.shift is None:
         return NeighborTable(indices, mask)
-    shift = table.shift.new_zeros(n_atoms, width, 3)
-    shift[sender, slot] = -table.shift[table.mask][order]
+    shift = table.shift.new_zeros(*mask.shape, 3)
+    shift[mask] = -table.shift[table.mask][order]
     return NeighborTable(indices, mask, shift)
 
 
@@ -166,9 +165,7 @@ def _with_images(
 def _nearest(points: np.ndarray, n_atoms: int, number: np.ndarray, cutoff: float, most: int | None) -> np.ndarray:
     """Points [atom neighbor] closest to the first `n_atoms` points, nearest first; empty slots are -1."""
     tree = cKDTree(points, balanced_tree=False)
-    # query() takes distances up to, not below, its bound.
-    reach = np.nextafter(cutoff, 0.0)
-    found = tree.query(points[:n_atoms], k=range(1, most + 1), distance_upper_bound=reach)[1]
+    found = tree.query(points[:n_atoms], k=range(1, most + 1), distance_upper_bound=cutoff)[1]
     width = int((found < len(points)).sum(1).max())
     return np.where(found < len(points), found, -1)[:, :width]
 
@@ -176,26 +173,19 @@ def _nearest(points: np.ndarray, n_atoms: int, number: np.ndarray, cutoff: float
 def _in_reach(points: np.ndarray, n_atoms: int, number: np.ndarray, cutoff: float, most: int | None) -> np.ndarray:
     """Points [atom neighbor] within the cutoff of the first `n_atoms`, lowest-numbered atoms first, at most `most`."""
     pairs = cKDTree(points, balanced_tree=False).query_pairs(cutoff, output_type="ndarray")
-    near = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1) < cutoff
-    first, second = pairs[near].T
+    displacement = points.take(pairs[:, 0], axis=0) - points.take(pairs[:, 1], axis=0)
+    first, second = pairs[np.sqrt(np.einsum("ex,ex->e", displacement, displacement)) < cutoff].T
     atoms = np.arange(n_atoms)
     center, point = np.concatenate([atoms, first, second]), np.concatenate([atoms, second, first])
-    center, point = center[center < n_atoms], point[center < n_atoms]
-    order = np.argsort(center * n_atoms + number[point])
-    center, point = center[order], point[order]
-    count = torch.from_numpy(np.bincount(center, minlength=n_atoms))
-    slot = _places(count).numpy()
-    width = min(int(count.max()), most or n_atoms)
-    kept = slot < width
-    found = np.full((n_atoms, width), -1)
-    found[center[kept], slot[kept]] = point[kept]
-    return found
-
-
-def _places(count: Int[Tensor, " row"]) -> Int[Tensor, " entry"]:
-    """Place of every entry within its row, for entries sorted by row."""
-    start = count.cumsum(0) - count
-    return torch.arange(int(count.sum()), device=count.device) - start.repeat_interleave(count)
+    if len(points) > n_atoms:
+        center, point = center[center < n_atoms], point[center < n_atoms]
+    # Sorted by center and number in linear time.
+    rows = coo_array((point, (center, number[point])), shape=(n_atoms, n_atoms)).tocsr()
+    count = np.diff(rows.indptr)
+    occupied = np.arange(count.max()) < count[:, None]
+    found = np.full(occupied.shape, -1)
+    found[occupied] = rows.data
+    return found[:, :most]
 
 
 def _stacked(rows: list[np.ndarray], empty: int) -> Tensor:

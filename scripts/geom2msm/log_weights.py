@@ -1,0 +1,51 @@
+"""Log-weights of the frames of a biased trajectory, from the user's file."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+COLUMN = "log_weight"
+
+
+def read_log_weights(path: str, *, n_frames: int, stride: int) -> Float64[np.ndarray, " frame"]:
+    """The values of every stride-th frame as they are: their differences between all trajectories matter."""
+    values = _read_npy(path) if path.endswith(".npy") else _read_csv(path)
+    if -(-len(values) // stride) != n_frames:
+        raise ValueError(
+            f"{path}: {len(values)} log-weights, but the trajectory has "
+            + (f"{n_frames} frames" if stride == 1 else f"{n_frames} frames after a stride of {stride}")
+            + "; trajectories.log_weights needs one value per saved frame."
+        )
+    if not np.isfinite(values).all():
+        frame = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(f"{path}: the log-weight of frame {frame} is {values[frame]}; every one must be finite.")
+    return values[::stride]
+
+
+def _read_npy(path: str) -> Float64[np.ndarray, " frame"]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: no array of numbers in NumPy's format ({error}).") from error
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
+        raise ValueError(
+            f"{path}: an array of the shape {values.shape} and the type {values.dtype}, but one number per saved frame "
+            "is expected."
+        )
+    return values.astype(np.float64)
+
+
+def _read_csv(path: str) -> Float64[np.ndarray, " frame"]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if COLUMN not in (reader.fieldnames or []):
+            raise ValueError(
+                f"{path}: no column {COLUMN!r}; the first line names {', '.join(reader.fieldnames or ['nothing'])}."
+            )
+        texts = [row[COLUMN] for row in reader]
+    try:
+        return np.array([float(text) for text in texts], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the column {COLUMN!r} holds something that is no number ({error}).") from error

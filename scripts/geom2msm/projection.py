@@ -1,0 +1,115 @@
+"""Collective variables of stored frames: what a trained VAMPnet, SPIB or linear model says of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from geom2msm.frame_reader import FrameReader
+from geom2msm.mixers.layout import TokenLayout
+from geom2msm.pairs import read_chunks
+from geom2msm.spib import Projection, Spib, SpibConfig
+from geom2msm.stored_tokens import Tokens
+from geom2msm.tica import invariant_features
+from geom2msm.vamp import SingularFunctions, read_weights
+from geom2msm.vampnet import Vampnet, VampnetConfig
+
+
+@dataclass(frozen=True)
+class Projector:
+    """A trained model, the arrays of a store that it reads, and the channels that the first of them must have."""
+
+    weights: str
+    names: tuple[str, ...]
+    n_channels: int
+    layout: TokenLayout | None
+    function: Callable[..., Tensor]
+
+    @classmethod
+    def read(cls, weights: str) -> "Projector":
+        """The model in a weights file, which says what kind it is."""
+        tensors, description = read_weights(weights)
+        if description["kind"] == "spib":
+            spib = Spib.from_tensors(tensors, config=SpibConfig.from_settings(description["settings"]))
+            return cls._of_network(weights, spib.lobe.layout, spib.config.feature, lambda tokens: spib.means([tokens]))
+        if description["kind"] != "vampnet":
+            functions = SingularFunctions.from_tensors(tensors)
+            if description["settings"]["feature"] != "tokens":
+                return cls(weights, ("features",), len(functions.mean_t), None, functions)
+            layout = TokenLayout(description["layout"]["channels"], tuple(description["layout"]["chain"]))
+            read = Tokens._fields, layout.channels, layout
+            return cls(weights, *read, lambda *arrays: functions(invariant_features(Tokens(*arrays))))
+        config = VampnetConfig.from_settings(description["settings"])
+        model = Vampnet.from_tensors(tensors, config=config)
+        return cls._of_network(weights, model.lobes.lobe.layout, config.feature, model)
+
+    @classmethod
+    def _of_network(
+        cls, weights: str, layout: TokenLayout, feature: str | None, function: Callable[[Tokens], Tensor]
+    ) -> "Projector":
+        if feature is not None:
+            return cls(weights, ("features",), layout.channels, None, lambda values: function(as_one_token(values)))
+        return cls(weights, Tokens._fields, layout.channels, layout, lambda *arrays: function(Tokens(*arrays)))
+
+    def check(self, source: str) -> None:
+        """Refuse a store of other features or tokens than the model was trained on."""
+        n_channels = FrameReader(source, self.names[0]).shape[-1]
+        if n_channels != self.n_channels:
+            raise ValueError(
+                f"{source}: {self.names[0]} have {n_channels} channels, but {self.weights} was trained on "
+                f"{self.n_channels}; use the encoder or feature that the model was trained with."
+            )
+        found = TokenLayout.read(source) if self.layout else None
+        if found != self.layout:
+            raise ValueError(
+                f"{source}: {found.n_tokens} tokens in {len(set(found.chain))} chains, but {self.weights} was trained "
+                f"on {self.layout.n_tokens} in {len(set(self.layout.chain))}; use a model of this system."
+            )
+
+    def variables(self, *arrays: np.ndarray) -> Float[np.ndarray, "frame dimension"]:
+        """Collective variables of frames in memory."""
+        return self.function(*map(torch.from_numpy, arrays)).numpy()
+
+
+def as_one_token(features: Float[Tensor, "frame channel"]) -> Tokens:
+    """Features in the form of a token without vectors, as the networks take them."""
+    n_frames = len(features)
+    return Tokens(features[:, None], torch.zeros(n_frames, 1, 3, 0), torch.zeros(n_frames, 1, 3))
+
+
+def project_store(source: str, weights: str) -> Float[np.ndarray, "frame dimension"]:
+    """Collective variables of all frames of a store, read in chunks."""
+    model = Projector.read(weights)
+    model.check(source)
+    return np.concatenate([model.variables(*chunk) for chunk in read_chunks(source, model.names)])
+
+
+def project_frames(
+    source: str, weights: str, frames: Int64[np.ndarray, " frame"]
+) -> Float[np.ndarray, "frame dimension"]:
+    """Collective variables of some frames of a store."""
+    model = Projector.read(weights)
+    model.check(source)
+    return model.variables(*(FrameReader(source, name).read(frames) for name in model.names))
+
+
+@dataclass(frozen=True)
+class ModelStates:
+    """The states that a model gives to frames, and where in z each lies if they are to be microstates."""
+
+    projection: Projection
+    centers: list[list[float]] | None
+
+
+def model_states(variables: Float[np.ndarray, "frame latent"], weights: str) -> ModelStates | None:
+    """The states of frames with these variables, if the model in the weights file has states (kind: spib)."""
+    tensors, description = read_weights(weights)
+    if description["kind"] != "spib":
+        return None
+    config = SpibConfig.from_settings(description["settings"])
+    model = Spib.from_tensors(tensors, config=config)
+    centers = model.means([model.representatives]).tolist() if config.states_are_microstates else None
+    return ModelStates(model.decode(torch.from_numpy(variables)), centers)

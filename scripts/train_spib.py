@@ -1,0 +1,54 @@
+"""Train one SPIB: one fold, one seed."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from geom2msm.history import write_history, write_scores
+from geom2msm.initial_states import cluster_fold
+from geom2msm.log import log_to
+from geom2msm.pairs import fold_frames, stores_by_trajectory
+from geom2msm.provenance import provenance, replace_when_complete, source_digest
+from geom2msm.spib import SpibConfig
+from geom2msm.spib_state import EpochLosses, LabeledPairs
+from geom2msm.spib_training import SpibMember, fit_spib
+from geom2msm.splits import read_fold
+from geom2msm.training_state import Checkpoint
+from geom2msm.vamp import write_weights
+
+
+def main(
+    tokens: list[str], split: str, initial_weights: str, initial_stores: list[str],
+    weights: str, history: str, scores: str, *, fold: int, seed: int, settings: dict,
+) -> None:  # fmt: skip
+    """Cluster the variables of the initial model, train, write the weights, the learning curve and the scores."""
+    started, config, divided = time.monotonic(), SpibConfig.from_settings(settings), read_fold(split, fold)
+    # No epoch is chosen by a score, so there is no set to choose by: all that is not validation is for training.
+    frames = [fold_frames(divided, tokens, lag_ps=config.lag_ps)[role] for role in ("fitting", "validation")]
+    inputs = stores_by_trajectory(tokens) | {"split": split, "initial_weights": initial_weights}
+    description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
+    description |= {"trajectories": divided.trajectories(), "lag_frames": frames[0].lag_frames}
+    description["provenance"] = provenance(inputs=inputs, settings=settings)
+    states = cluster_fold(*frames, tokens, initial_weights, initial_stores, n_states=config.initial_states, seed=seed)
+    pairs = [LabeledPairs.open(*both, config=config, seed=seed) for both in zip(frames, states, strict=True)]
+
+    def report(rows: list[EpochLosses]) -> None:
+        with replace_when_complete(history) as part:
+            write_history(part, rows)
+
+    checkpoint = Checkpoint(Path(f"{weights}.part"), description | {"source": source_digest("train_spib")})
+    model, rows, found = fit_spib(*pairs, config=config, member=SpibMember(seed, checkpoint, report))
+    report(rows)
+    with replace_when_complete(scores) as part:
+        write_scores(part, found | {"fold": fold, "seed": seed, "seconds": time.monotonic() - started})
+    # Last, for this is what takes the place of the checkpoint.
+    with replace_when_complete(weights) as part:
+        write_weights(part, model.tensors(), description)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    torch.set_num_threads(snakemake.threads)
+    fold, seed = int(snakemake.wildcards.fold), int(snakemake.wildcards.seed)
+    main(**snakemake.input, **snakemake.output, fold=fold, seed=seed, settings=snakemake.params.settings)
