@@ -111,7 +111,7 @@ def join_runs(inventories: list[Mapping], *, continuous: bool) -> list[Run]:
     """One run per trajectory or, if they are `continuous`, runs of those that follow one another in time.
 
     Files that carry times must agree: the first frame of a piece is one interval after the last of the piece before,
-    or it begins a new run. For files without usable times the config's word counts.
+    or it begins a new run. The config's word counts for files without usable times, or that all count from one start.
     """
     runs: list[list[Mapping]] = []
     for inventory in inventories:
@@ -127,7 +127,8 @@ def _follows(before: Mapping, after: Mapping) -> bool:
     if last is None or first is None:
         return True
     interval_ps = before["frame_interval_ps"]
-    return abs(first - last - interval_ps) <= 0.01 * interval_ps
+    counts_anew = first == before["checks"]["first_time_ps"]
+    return counts_anew or abs(first - last - interval_ps) <= 0.01 * interval_ps
 
 
 def trajectory_units(runs: list[Run]) -> list[Unit]:

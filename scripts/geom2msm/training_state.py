@@ -1,13 +1,12 @@
 """What a training needs to go on after it was killed, in one file that is replaced after every epoch."""
 
 import copy
-import csv
 import json
 import logging
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -105,16 +104,3 @@ class Checkpoint:
             logger.info("%s is of another training; training starts anew", self.path)
             return None
         return content
-
-
-def write_history(path: Path, history: list[EpochScores]) -> None:
-    """The learning curve as a CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(EpochScores)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in history)
-
-
-def write_scores(path: Path, scores: dict[str, object]) -> None:
-    """Scores as JSON, every number finite."""
-    path.write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n")

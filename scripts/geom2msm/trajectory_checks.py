@@ -254,6 +254,7 @@ def inspect_frames(
         "times": header,
         "finite": "all",
         "periodic_box": "yes" if with_cell else "no",
+        **({"first_time_ps": float(times[0]), "last_time_ps": float(times[-1])} if header.startswith("agree") else {}),
         "frames_made_whole": int(repaired[0]),
         "frames_brought_together": int(repaired[1]),
     }
