@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from geom2msm.encoder.c_library import require_cpp_compiler
 from geom2msm.encoder.checkpoints import read_geom2vec
 from geom2msm.encoder.neighbors import RULES, NeighborTable, neighbor_table
 from geom2msm.encoder.torchmd_et import TorchMDET, TorchMDETConfig
-from geom2msm.encoder.torchmd_et_tabulated import TabulatedTorchMDET, require_compiler
+from geom2msm.encoder.torchmd_et_tabulated import TabulatedTorchMDET
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import build_encoder
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is dep
 @pytest.fixture(scope="module", autouse=True)
 def _compiler():
     try:
-        require_compiler()
+        require_cpp_compiler()
     except ValueError as error:
         pytest.skip(str(error))
 

@@ -5,12 +5,13 @@ import torch
 from torch.nn import functional
 
 from geom2msm.encoder import packed_linear
+from geom2msm.encoder.c_library import require_cpp_compiler
 from geom2msm.encoder.edge_rows import edge_rows
 from geom2msm.encoder.edges import edge_geometry
 from geom2msm.encoder.neighbors import NeighborTable, neighbor_table
 from geom2msm.encoder.radial_table import node_count, radial_position, radial_table
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
-from geom2msm.encoder.visnet_compiled import CompiledViSNet, require_compiler
+from geom2msm.encoder.visnet_compiled import CompiledViSNet
 
 # Largest difference that is allowed, as a share of the largest value.
 TOLERANCE = 1e-4
@@ -53,7 +54,7 @@ def eager(monkeypatch):
 def compiled():
     """Compiled code of earlier tests is forgotten: PyTorch allows a piece only a few versions."""
     try:
-        require_compiler()
+        require_cpp_compiler()
     except ValueError as error:
         pytest.skip(str(error))
     torch._dynamo.reset()
@@ -123,7 +124,7 @@ def test_refuses_what_it_cannot_do(eager, monkeypatch):
     with pytest.raises(ValueError, match="2 or more layers"):
         CompiledViSNet(encoder(32, n_layers=1))
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ValueError, match="needs the C\\+\\+ compiler no-such-compiler"):
+    with pytest.raises(ValueError, match="needs a C\\+\\+ compiler, but no-such-compiler"):
         CompiledViSNet(encoder(32, n_layers=2))
 
 

@@ -6,6 +6,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,13 @@ def find_compiler() -> list[str]:
     if not named and not found:
         raise ValueError("no C compiler: none of cc, gcc and clang is a command here; install one or set $CC")
     return named or found[0]
+
+
+def require_cpp_compiler() -> None:
+    """Refuse machines without the C++ compiler that torch.compile needs."""
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise ValueError(f"torch.compile needs a C++ compiler, but {compiler} is not on PATH; install it or set $CXX")
 
 
 def native_flags() -> list[str]:

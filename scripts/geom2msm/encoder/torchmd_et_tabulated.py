@@ -6,9 +6,6 @@ off in rows of 16 neighbors, a fixed number of rows at a time, so that what is c
 """
 
 import math
-import os
-import shutil
-import sys
 from dataclasses import dataclass
 from typing import no_type_check
 
@@ -17,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geom2msm.encoder.c_library import require_cpp_compiler
 from geom2msm.encoder.edges import ANGSTROM_PER_NM
 from geom2msm.encoder.neighbors import NeighborTable
 from geom2msm.encoder.torchmd_et import EquivariantAttention, TorchMDET
@@ -66,7 +64,7 @@ class TabulatedTorchMDET:
             raise ValueError(f"tabulated filters are for TorchMD-ET, not for {type(encoder).__name__}")
         if next(encoder.parameters()).dtype != torch.float32:
             raise ValueError("tabulated filters are for single precision; use the encoder itself for double precision")
-        require_compiler()
+        require_cpp_compiler()
         self.config = encoder.config
         self._encoder = encoder
         with torch.no_grad():
@@ -133,13 +131,6 @@ class TabulatedTorchMDET:
             for total, addend in zip(sums, summed, strict=True):
                 total.index_add_(0, center, addend)
         return sums
-
-
-def require_compiler() -> None:
-    """Refuse machines without the C++ compiler that torch.compile needs."""
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
-        raise ValueError(f"the tabulated TorchMD-ET needs a C++ compiler, but {compiler} is not on PATH; install it")
 
 
 def channel_order(width: int, n_heads: int) -> Int[Tensor, " channel"]:

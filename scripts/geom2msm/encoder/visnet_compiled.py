@@ -6,9 +6,6 @@ from a table; what the first and the last layer do not use is not computed for e
 """
 
 import math
-import os
-import shutil
-import sys
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geom2msm.encoder import visnet_pieces as pieces
+from geom2msm.encoder.c_library import require_cpp_compiler
 from geom2msm.encoder.edge_rows import EdgeRows, edge_rows, row_width
 from geom2msm.encoder.edges import ANGSTROM_PER_NM
 from geom2msm.encoder.neighbors import NeighborTable
@@ -90,7 +88,7 @@ class CompiledViSNet(nn.Module):
 
     def __init__(self, encoder: ViSNet) -> None:
         super().__init__()
-        require_compiler()
+        require_cpp_compiler()
         if next(encoder.parameters()).dtype != torch.float32:
             raise ValueError("the compiled ViSNet computes in float32; convert the encoder by encoder.float()")
         if encoder.config.n_layers < 2:
@@ -217,16 +215,6 @@ class CompiledViSNet(nn.Module):
                     *summed, arrays.scalar_rows, arrays.vector_rows, *variable_length(parts.contiguous())
                 )
             self.compiled["update"](*states, *summed, layer.vector_weight, layer.out_weight, layer.out_bias)
-
-
-def require_compiler() -> None:
-    """Refuse to start where torch.compile would find no C++ compiler."""
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
-        raise ValueError(
-            f"the compiled ViSNet needs the C++ compiler {compiler}, which is not on PATH; install one, name it in the "
-            "environment variable CXX, or choose another path of the encoder"
-        )
 
 
 def ranges(length: int, step: int) -> list[slice]:
