@@ -1,6 +1,6 @@
 """Simulate a configured system many times longer and print t2 and t3 of an MSM on its torsions.
 
-The numbers that the default run is compared with in docs/performance.md come from 75 of the 80 runs of
+The numbers that the default run is compared with in docs/performance.md come from
     python benchmarks/long_reference.py --times 10 --folder results/long_reference
 which takes ten times as long as the rule simulate_trajectories on one core. Runs that are there
 already are kept, so a stopped reference continues; --analyze-only looks at those that are complete.
