@@ -24,7 +24,7 @@ class EquivariantSettings:
     hidden_channels: int = 64
     n_layers: int = 4
     n_heads: int = 8
-    dropout: float = 0.1
+    dropout: float = 0.0
     pooling: str = "class_token"
     qk_convolution: int = 0
     chiral: bool = False

@@ -25,7 +25,7 @@ class GvpSettings:
     n_layers: int = 3
     n_radial: int = 16
     radius_nm: float = 0.8
-    dropout: float = 0.1
+    dropout: float = 0.0
     global_tokens: int = 0
 
 

@@ -19,7 +19,7 @@ class MLPMixerSettings:
     n_layers: int = 4
     token_channels: int = 64
     feedforward_expansion: int = 2
-    dropout: float = 0.1
+    dropout: float = 0.0
     global_tokens: int = 0
 
 

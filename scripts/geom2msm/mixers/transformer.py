@@ -23,7 +23,7 @@ class TransformerSettings:
     n_heads: int = 4
     feedforward_expansion: int = 2
     positions: str = "sinusoidal"
-    dropout: float = 0.1
+    dropout: float = 0.0
     global_tokens: int = 0
 
 
