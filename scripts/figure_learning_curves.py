@@ -11,7 +11,6 @@ from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
 
 # What the columns of a history end with, and its name on the axis.
 QUANTITIES = {"score": "VAMP-2 score", "loss": "information bottleneck loss"}
-HELD_OUT = {"score": "selection", "loss": "validation"}
 
 
 def plot_learning_curves(ax: Axes, curves: pd.DataFrame, *, role: str, quantity: str) -> None:

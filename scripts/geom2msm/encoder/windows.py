@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from geom2msm.encoder.neighbors import MAX_NEIGHBORS, neighbor_table
+from geom2msm.token_table import NO_STRETCH
 
 # Edges that go through the network at once; their arrays fit the processor's cache.
 BATCH_EDGES = 8192
-CONTEXT = -1
-NO_STRETCH = -1
 
 
 @dataclass(frozen=True)
