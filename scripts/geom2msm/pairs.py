@@ -1,7 +1,10 @@
 """Frames of segments laid end to end, and their time-lagged pairs, which never cross from segment to segment."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -164,3 +167,9 @@ def read_chunks(path: str, names: tuple[str, ...]) -> Iterator[tuple[np.ndarray,
     for start in range(0, len(readers[0]), CHUNK_FRAMES):
         stop = min(start + CHUNK_FRAMES, len(readers[0]))
         yield tuple(reader.read_range(start, stop) for reader in readers)
+
+
+def piece_before(path: str, trajectory: str) -> str | None:
+    """The trajectory that this one continues, by a `split.json`; None where it begins a run."""
+    runs = json.loads(Path(path).read_text())["runs"]
+    return {after: before for run in runs for before, after in pairwise(run)}.get(trajectory)

@@ -84,8 +84,17 @@ def read_frame_interval_ps(paths: Sequence[str]) -> float:
 def read_dtrajs(
     paths: Sequence[str], centers: Float[np.ndarray, "microstate dimension"]
 ) -> list[Int[np.ndarray, " _"]]:
-    """The microstate of every frame of every trajectory."""
-    return [read_microstates(path, centers)[0] for path in paths]
+    """The microstate of every frame: one discrete trajectory per run, whose pieces are joined in their order."""
+    runs: list[list[Int[np.ndarray, " _"]]] = []
+    before = None
+    for path in paths:
+        attributes = read_attributes(path)
+        if before is not None and attributes.get("continues") == before:
+            runs[-1].append(read_microstates(path, centers)[0])
+        else:
+            runs.append([read_microstates(path, centers)[0]])
+        before = attributes["trajectory"]
+    return [np.concatenate(run) for run in runs]
 
 
 def read_microstates(

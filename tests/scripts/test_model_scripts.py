@@ -187,7 +187,7 @@ def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage,
     projected = []
     for path in stores(system, stage):
         variables = str(tmp_path / "variables.zarr.zip")
-        project_variables.main(path, weights, variables)
+        project_variables.main(path, weights, split, variables)
         known = read_attributes(path)
         copied = ("system", "trajectory", "frame_interval_ps")
         assert {name: read_attributes(variables)[name] for name in copied} == {name: known[name] for name in copied}
@@ -202,16 +202,16 @@ def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage,
     np.testing.assert_allclose(np.cov(np.concatenate(training).T), np.eye(2), rtol=0, atol=0.05)
 
 
-def test_variables_do_not_depend_on_the_chunks(vampnets, system, tmp_path, monkeypatch):
+def test_variables_do_not_depend_on_the_chunks(vampnets, system, split, tmp_path, monkeypatch):
     source, weights = stores(system, "tokens")[0], vampnets[0][0]
     whole, chunked = str(tmp_path / "whole.zarr.zip"), str(tmp_path / "chunked.zarr.zip")
-    project_variables.main(source, weights, whole)
+    project_variables.main(source, weights, split, whole)
     monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
-    project_variables.main(source, weights, chunked)
+    project_variables.main(source, weights, split, chunked)
     np.testing.assert_allclose(read_array(chunked, "variables"), read_array(whole, "variables"), rtol=0, atol=1e-4)
 
 
-def test_tokens_of_another_encoder_are_refused(vampnets, tmp_path):
+def test_tokens_of_another_encoder_are_refused(vampnets, split, tmp_path):
     arrays = {
         "scalars": np.zeros((5, 2, 3), "f2"), "vectors": np.zeros((5, 2, 3, 3), "f2"),
         "positions_nm": np.zeros((5, 2, 3), "f4"), "time_ps": np.arange(5.0),
@@ -219,7 +219,7 @@ def test_tokens_of_another_encoder_are_refused(vampnets, tmp_path):
     store(tmp_path, "tokens", "other", arrays)
     with pytest.raises(ValueError, match=r"tokens-other.zarr.zip: scalars have 3 channels, but .* was trained on 4"):
         project_variables.main(
-            str(tmp_path / "tokens-other.zarr.zip"), vampnets[0][0], str(tmp_path / "variables.zarr.zip")
+            str(tmp_path / "tokens-other.zarr.zip"), vampnets[0][0], split, str(tmp_path / "variables.zarr.zip")
         )
 
 

@@ -108,7 +108,7 @@ def trained(system, tmp_path_factory):
 def projected(system, trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("variables")
     for trajectory, source in zip(TRAJECTORIES, stores(system, "tokens"), strict=True):
-        project_variables.main(source, trained[0], str(folder / f"{trajectory}.zarr.zip"))
+        project_variables.main(source, trained[0], str(system / "split.json"), str(folder / f"{trajectory}.zarr.zip"))
     return [str(folder / f"{trajectory}.zarr.zip") for trajectory in TRAJECTORIES]
 
 
@@ -165,7 +165,7 @@ def test_every_frame_has_variables_probabilities_and_a_state(trained, projected)
 def test_states_do_not_depend_on_the_chunks(system, trained, projected, tmp_path, monkeypatch):
     monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
     source, path = stores(system, "tokens")[0], str(tmp_path / "chunked.zarr.zip")
-    project_variables.main(source, trained[0], path)
+    project_variables.main(source, trained[0], str(system / "split.json"), path)
     np.testing.assert_array_equal(read_array(path, "state"), read_array(projected[0], "state"))
     variables = read_array(projected[0], "variables")
     np.testing.assert_allclose(read_array(path, "variables"), variables, rtol=0, atol=1e-4)
@@ -195,7 +195,7 @@ def test_the_states_are_the_microstates_of_the_markov_model(projected, tmp_path)
 def test_z_is_clustered_where_the_states_are_not_to_be_microstates(system, tmp_path):
     weights, *_ = train(system, tmp_path, settings=SPIB | {"states_are_microstates": False, "n_refinements": 1})
     path = str(tmp_path / "run-0.zarr.zip")
-    project_variables.main(stores(system, "tokens")[0], weights, path)
+    project_variables.main(stores(system, "tokens")[0], weights, str(system / "split.json"), path)
     cluster_microstates.main([path], str(tmp_path / "microstates.npz"), settings=MSM)
     assert len(np.load(tmp_path / "microstates.npz")["centers"]) == 20
 
@@ -205,7 +205,7 @@ def test_training_through_a_buffer_finds_the_same_states(system, projected, tmp_
     monkeypatch.setattr("geom2msm.token_pairs.MEGABYTE", 50_000)
     weights, *_ = train(system, tmp_path, settings=SPIB | {"memory_mb": 1})
     path = str(tmp_path / "run-0.zarr.zip")
-    project_variables.main(stores(system, "tokens")[0], weights, path)
+    project_variables.main(stores(system, "tokens")[0], weights, str(system / "split.json"), path)
     assert (read_array(path, "state") == read_array(projected[0], "state")).mean() > 0.99
 
 
@@ -215,7 +215,7 @@ def test_frames_in_random_order_leave_one_state(system, tmp_path, caplog):
     assert read(scores)["n_states"] == 1
     assert "all states merged into one" in caplog.text
     path = str(tmp_path / "run-0.zarr.zip")
-    project_variables.main(stores(system, "tokens")[0], weights, path)
+    project_variables.main(stores(system, "tokens")[0], weights, str(system / "split.json"), path)
     assert len(read_attributes(path)["state_centers"]) == 1
     # What comes after says in words that nothing can be made of it.
     cluster_microstates.main([path], str(tmp_path / "microstates.npz"), settings=MSM)

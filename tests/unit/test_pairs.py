@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from geom2msm.pairs import fold_frames, frame_set, pair_starts, read_chunks
-from geom2msm.splits import Piece, SplitSettings, join_runs, make_folds
+from geom2msm.pairs import fold_frames, frame_set, pair_starts, piece_before, read_chunks
+from geom2msm.splits import Piece, SplitSettings, join_runs, make_folds, write_folds
 from geom2msm.store import write_store
 
 
@@ -116,3 +118,15 @@ def test_values_that_are_not_finite_are_refused(tmp_path, value):
     path = write(tmp_path / "broken.zarr.zip", broken)
     with pytest.raises(ValueError, match=r"broken.zarr.zip: features hold values that are infinite or not a number"):
         frame_set([[Piece("run-0", 0, 4)]], [path], lag_ps=1.0).read("features")
+
+
+@pytest.mark.parametrize(("continuous", "before"), [(True, [None, "run-0", "run-1"]), (False, [None] * 3)])
+def test_the_split_tells_which_piece_comes_before_another(tmp_path, continuous, before):
+    inventories = [
+        {"trajectory": f"run-{i}", "n_frames": 100, "frame_interval_ps": 1.0, "checks": {}} for i in range(3)
+    ]
+    settings = SplitSettings("blocks", 2, False, 0.05, 5.0)
+    runs = join_runs(inventories, continuous=continuous)
+    split = Path(tmp_path / "split.json")
+    write_folds(split, make_folds(runs, settings, frame_interval_ps=1.0), provenance={})
+    assert [piece_before(str(split), f"run-{i}") for i in range(3)] == before

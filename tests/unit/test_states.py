@@ -30,10 +30,11 @@ def exact_model(transition_matrix: np.ndarray, active: np.ndarray, n_microstates
     return MarkovModel(counts, transition_matrix, stationary_distribution(transition_matrix))
 
 
-def store(path, variables: np.ndarray, *, frame_interval_ps: float = 1.0) -> str:
+def store(path, variables: np.ndarray, *, frame_interval_ps: float = 1.0, **attributes: object) -> str:
+    attributes |= {"system": "toy", "trajectory": path.name, "frame_interval_ps": frame_interval_ps}
     write_store(
         str(path),
-        attributes={"system": "toy", "trajectory": path.name, "frame_interval_ps": frame_interval_ps},
+        attributes=attributes,
         arrays={"variables": variables.astype(np.float32)},
         axes={"variables": ("frame", "dimension")},
     )
@@ -161,3 +162,16 @@ def test_centers_of_another_dimension_are_refused(tmp_path):
     path = store(tmp_path / "a.zarr.zip", np.zeros((3, 2)))
     with pytest.raises(ValueError, match="2 variables per frame, but the microstates have 3"):
         read_dtrajs([path], np.zeros((4, 3)))
+
+
+def test_pieces_of_one_run_become_one_discrete_trajectory(tmp_path):
+    centers = np.array([[0.0], [1.0]])
+    paths = [
+        store(tmp_path / name, np.array(values)[:, None], continues=before)
+        for name, values, before in (
+            ("a", [0.0, 1.0], None), ("b", [1.0], "a"), ("c", [0.0], None), ("d", [1.0, 1.0], "b")
+        )
+    ]  # fmt: skip
+    # "d" continues "b", but does not come after it.
+    expected = [[0, 1, 1], [0], [1, 1]]
+    assert [dtraj.tolist() for dtraj in read_dtrajs(paths, centers)] == expected

@@ -127,6 +127,7 @@ rule project_variables:
     input:
         source=projected_store,
         weights="<results>/{system}/models/{model}/weights.safetensors",
+        split="<results>/{system}/split.json",
     output:
         variables="<results>/{system}/variables/{model}/{trajectory}.zarr.zip",
     log:
