@@ -1,6 +1,7 @@
 """Train one SPIB: one fold, one seed."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ import torch
 from geom2msm.history import write_history, write_scores
 from geom2msm.initial_states import cluster_fold
 from geom2msm.log import log_to
-from geom2msm.pairs import fold_frames, stores_by_trajectory
+from geom2msm.pairs import fold_frames, fold_log_weights, input_files
 from geom2msm.provenance import provenance, replace_when_complete, source_digest
 from geom2msm.spib import SpibConfig
 from geom2msm.spib_state import EpochLosses, LabeledPairs
@@ -20,18 +21,22 @@ from geom2msm.vamp import write_weights
 
 def main(
     tokens: list[str], split: str, initial_weights: str, initial_stores: list[str],
-    weights: str, history: str, scores: str, *, fold: int, seed: int, settings: dict,
+    weights: str, history: str, scores: str,
+    *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Cluster the variables of the initial model, train, write the weights, the learning curve and the scores."""
     started, config, divided = time.monotonic(), SpibConfig.from_settings(settings), read_fold(split, fold)
     # No epoch is chosen by a score, so there is no set to choose by: all that is not validation is for training.
-    frames = [fold_frames(divided, tokens, lag_ps=config.lag_ps)[role] for role in ("fitting", "validation")]
-    inputs = stores_by_trajectory(tokens) | {"split": split, "initial_weights": initial_weights}
+    roles = ("fitting", "validation")
+    frames = [fold_frames(divided, tokens, lag_ps=config.lag_ps)[role] for role in roles]
+    weighting = fold_log_weights(divided, list(log_weights), lag_ps=config.lag_ps)
+    inputs = input_files(tokens, split, list(log_weights)) | {"initial_weights": initial_weights}
     description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
     description |= {"trajectories": divided.trajectories(), "lag_frames": frames[0].lag_frames}
     description["provenance"] = provenance(inputs=inputs, settings=settings)
     states = cluster_fold(*frames, tokens, initial_weights, initial_stores, n_states=config.initial_states, seed=seed)
-    pairs = [LabeledPairs.open(*both, config=config, seed=seed) for both in zip(frames, states, strict=True)]
+    sets = zip(frames, states, (weighting[role] for role in roles), strict=True)
+    pairs = [LabeledPairs.open(*each, config=config, seed=seed) for each in sets]
 
     def report(rows: list[EpochLosses]) -> None:
         with replace_when_complete(history) as part:

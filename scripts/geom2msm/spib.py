@@ -62,9 +62,9 @@ class LossTerms:
     reconstruction: Float[Tensor, " pair"]
     divergence: Float[Tensor, " pair"]
 
-    def total(self, *, beta: float) -> Float[Tensor, ""]:
-        """The mean loss."""
-        return (self.reconstruction + beta * self.divergence).mean()
+    def total(self, weights: Float[Tensor, " pair"] | float = 1.0, *, beta: float) -> Float[Tensor, ""]:
+        """The mean loss; weights have a mean of one over all pairs of the set."""
+        return ((self.reconstruction + beta * self.divergence) * weights).mean()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What a training of SPIB is about: pairs whose frames have labels, the state of the training, and its history."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
@@ -21,10 +23,18 @@ class LabeledPairs:
 
     @classmethod
     def open(
-        cls, frames: FrameSet, states: Int64[Tensor, " frame"], *, config: SpibConfig, seed: int
+        cls,
+        frames: FrameSet,
+        states: Int64[Tensor, " frame"],
+        log_weights: Float64[np.ndarray, " frame"] | None,
+        *,
+        config: SpibConfig,
+        seed: int,
     ) -> "LabeledPairs":
         """Pairs of stored tokens with these labels."""
-        pairs = TokenPairs.open(frames, memory_mb=config.memory_mb, control=config.control, seed=seed)
+        pairs = TokenPairs.open(
+            frames, memory_mb=config.memory_mb, control=config.control, seed=seed, log_weights=log_weights
+        )
         return cls(pairs, states)
 
     def __post_init__(self) -> None:
@@ -38,6 +48,17 @@ class LabeledPairs:
     def targets(self) -> Int64[Tensor, " pair"]:
         """State of the lagged frame of every pair."""
         return self.targets_of(self.pairs.starts)
+
+    @cached_property
+    def weights(self) -> Float64[Tensor, " pair"]:
+        """Weight of every pair, that of its first frame; their mean is one."""
+        if self.pairs.log_weights is None:
+            return torch.ones(len(self.pairs.starts), dtype=torch.float64)
+        return self.pairs.log_weights[self.pairs.starts].softmax(dim=0) * len(self.pairs.starts)
+
+    def weights_of(self, starts: Int64[Tensor, " pair"]) -> Float64[Tensor, " pair"]:
+        """Weights of some pairs."""
+        return self.weights[torch.searchsorted(self.pairs.starts, starts)]
 
     def targets_of(self, starts: Int64[Tensor, " pair"]) -> Int64[Tensor, " pair"]:
         """State of the lagged frame of some pairs."""
@@ -63,12 +84,12 @@ class LabeledPairs:
 
     def populations(self, *, n_states: int) -> Float64[Tensor, " state"]:
         """Share of each state among the lagged frames, the ones that are predicted."""
-        return torch.bincount(self.targets, minlength=n_states).double() / len(self.pairs.starts)
+        return torch.bincount(self.targets, self.weights, minlength=n_states) / len(self.pairs.starts)
 
     def counts(self, starts: Int64[Tensor, " pair"], *, n_states: int) -> Float64[Tensor, "state state"]:
-        """How many of these pairs begin in one state and end in another."""
+        """Weight of the pairs, of these, that begin in one state and end in another; their number without weights."""
         transitions = self.states[starts] * n_states + self.targets_of(starts)
-        return torch.bincount(transitions, minlength=n_states**2).double().reshape(n_states, n_states)
+        return torch.bincount(transitions, self.weights_of(starts), minlength=n_states**2).reshape(n_states, n_states)
 
 
 @dataclass(frozen=True)

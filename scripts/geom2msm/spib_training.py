@@ -137,7 +137,8 @@ def batch_loss(
     """The loss of one batch, with gradients; the frames that stand for the states learn with the others."""
     means, prior_means = model(*batch.at_start().to(model.device)), model(*model.representatives)
     targets = data.targets_of(batch.starts).to(model.device)
-    total = model.loss_terms(means, targets, torch.randn_like(means), prior_means).total(beta=config.beta)
+    weights = data.weights_of(batch.starts).to(means)
+    total = model.loss_terms(means, targets, torch.randn_like(means), prior_means).total(weights, beta=config.beta)
     if not torch.isfinite(total):
         raise ValueError(
             f"the loss became infinite or not a number in epoch {epoch}; "
@@ -158,7 +159,9 @@ def evaluate(
     chunks = zip(*(array.split(CHUNK_PAIRS) for array in (means[starts], data.targets, noise)), strict=True)
     terms = [model.loss_terms(*(array.to(model.device) for array in chunk), prior_means) for chunk in chunks]
     pooled = LossTerms(*(torch.cat([getattr(each, part.name) for each in terms]) for part in fields(LossTerms)))
-    return float(pooled.total(beta=beta)), float(pooled.reconstruction.mean()), float(pooled.divergence.mean())
+    weights = data.weights.to(pooled.divergence)
+    parts = (pooled.reconstruction, pooled.divergence)
+    return float(pooled.total(weights, beta=beta)), *(float((part * weights).mean()) for part in parts)
 
 
 def refine(
@@ -214,15 +217,18 @@ def state_scores(
             f"score_{name}": float(singular_values.square().sum()),
             f"timescales_{name}_ps": (-config.lag_ps / singular_values[1:].clamp(1e-12, 1 - 1e-12).log()).tolist(),
             f"n_{name}_pairs": len(data.pairs.starts),
+            f"score_{name}_batch_mean": score_batch_mean(data, batch_pairs=config.batch_pairs, n_states=n_states),
         }
     losses = {key: value for key, value in asdict(history[-1]).items() if key.startswith(("training", "validation"))}
-    batch_pairs, generator = min(config.batch_pairs, len(validation.pairs.starts)), torch.Generator().manual_seed(0)
-    batches = [
-        float(indicator_singular_values(validation.counts(starts, n_states=n_states)).square().sum())
-        for starts in shuffled_batches(validation.pairs.starts, batch_pairs, generator)
-    ]
-    found |= {"score_validation_batch_mean": sum(batches) / len(batches), "batch_pairs": batch_pairs}
+    found["batch_pairs"] = min(config.batch_pairs, len(validation.pairs.starts))
     return found | losses | {"best_epoch": history[-1].epoch, "n_refinements": history[-1].refinement}
+
+
+def score_batch_mean(data: LabeledPairs, *, batch_pairs: int, n_states: int) -> float:
+    """Mean VAMP-2 of batches of pairs, as published numbers are computed; too high by about n_states² / batch_pairs."""
+    batches = shuffled_batches(data.pairs.starts, batch_pairs, torch.Generator().manual_seed(0))
+    counts = [data.counts(starts, n_states=n_states) for starts in batches]
+    return float(torch.stack([indicator_singular_values(each).square().sum() for each in counts]).mean())
 
 
 def indicator_singular_values(counts: Float64[Tensor, "state state"]) -> Float64[Tensor, " state"]:

@@ -13,6 +13,7 @@ from geom2msm.spib_state import LabeledPairs
 from geom2msm.spib_training import (
     EpochLosses,
     SpibMember,
+    evaluate,
     fit_spib,
     indicator_singular_values,
     new_spib,
@@ -279,3 +280,39 @@ def test_the_history_is_a_table_with_one_row_per_epoch(tmp_path):
         "epoch,refinement,n_states,population_change,training_loss,training_reconstruction,training_divergence,"
         "validation_loss,validation_reconstruction,validation_divergence\n1,1,9,0.5,2.0,1.5,0.5,2.25,1.75,0.5\n"
     )
+
+
+def test_a_frame_of_weight_two_counts_as_two(training):
+    """Populations, counts and losses are those of pairs given twice; without weights they are not."""
+    pairs, n_states = training.pairs, int(training.states.max()) + 1
+    some = dataclasses.replace(training, pairs=dataclasses.replace(pairs, starts=pairs.starts[::3].clone()))
+    log_weights = torch.zeros(pairs.n_frames, dtype=torch.float64)
+    log_weights[:] = 3.0
+    log_weights[:1200] += np.log(2)
+    twice = torch.cat([pairs.starts[:1200:3], pairs.starts[::3]]).sort().values
+    repeated = dataclasses.replace(training, pairs=dataclasses.replace(pairs, starts=twice))
+    weighted = dataclasses.replace(some, pairs=dataclasses.replace(some.pairs, log_weights=log_weights))
+    assert float(weighted.weights.mean()) == pytest.approx(1)
+    expected = repeated.populations(n_states=n_states)
+    torch.testing.assert_close(weighted.populations(n_states=n_states), expected)
+    assert (some.populations(n_states=n_states) - expected).abs().max() > 1e-3, "the test would not see weights"
+    counts = weighted.counts(weighted.pairs.starts, n_states=n_states)
+    torch.testing.assert_close(counts * 1400 / 1000, repeated.counts(twice, n_states=n_states))
+    chosen = weighted.pairs.starts[[700, 3]]
+    torch.testing.assert_close(weighted.weights_of(chosen), weighted.weights[[700, 3]])
+
+
+def test_pairs_without_weight_are_as_if_they_were_not_there(training):
+    """Where the first half weighs nothing, the losses are those of the second half alone."""
+    pairs = training.pairs
+    log_weights = torch.where(torch.arange(pairs.n_frames) < 1500, -50.0, 0.0).double()
+    half = dataclasses.replace(training, pairs=dataclasses.replace(pairs, starts=pairs.starts[1500:]))
+    weighted = dataclasses.replace(training, pairs=dataclasses.replace(pairs, log_weights=log_weights))
+    model = new_spib(half, config=QUICK, seed=0)
+    means = model.means(pairs.chunks())
+    model.represent(half.tokens(torch.arange(model.n_states)), torch.full((model.n_states,), 1 / model.n_states))
+    found, expected = (evaluate(model, data, means, beta=1e-3) for data in (weighted, half))
+    # Divergence, the third, is near zero here and mostly noise.
+    assert found[:2] == pytest.approx(expected[:2], rel=0.005)
+    whole = evaluate(model, training, means, beta=1e-3)
+    assert whole[:2] != pytest.approx(expected[:2], rel=0.01)

@@ -52,6 +52,7 @@ rule train_spib:
         split="<results>/{system}/split.json",
         initial_weights=initial_weights,
         initial_stores=initial_stores,
+        log_weights=log_weight_stores,
     output:
         weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
