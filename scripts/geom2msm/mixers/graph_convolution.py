@@ -4,12 +4,15 @@ An operator maps (scalars, vectors, neighbors) to new scalars and vectors and is
 mixed by linear maps, and vectors are multiplied by invariant gates. Sums run over all neighbors j of token i.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from geom2msm.mixers.edge_geometry import EdgeGate, EdgeGeometry
 from geom2msm.mixers.equivariant_layers import EquivariantNorm
+from geom2msm.mixers.library_convolution import LIBRARY_OPERATORS, LibraryConvolution
 from geom2msm.mixers.token_graph import TokenNeighbors
 
 Scalars = Float[Tensor, "frame token channel"]
@@ -80,7 +83,9 @@ class GeometricConvolution(nn.Module):
         return self.gate_scalars(features) * scalars, self.gate_vectors(features)[..., None, :] * vectors
 
 
-OPERATORS = {"graphconv": SumConvolution, "rggc": GatedConvolution, "geometric": GeometricConvolution}
+OPERATORS = {"graphconv": SumConvolution, "rggc": GatedConvolution, "geometric": GeometricConvolution} | {
+    name: partial(LibraryConvolution, build) for name, build in LIBRARY_OPERATORS.items()
+}
 
 
 class GraphLayer(nn.Module):
