@@ -14,7 +14,7 @@ Vectors = Float[Tensor, "frame token 3 channel"]
 
 
 class LibraryConvolution(nn.Module):
-    """s' is the library's convolution of the scalars; v_i' = U₀ v_i + mean_j U₁ v_j, which no such operator knows of."""
+    """The library's convolution of the scalars; it knows no vectors, and v_i' = U₀ v_i + mean_j U₁ v_j."""
 
     def __init__(self, build: Callable[[int], nn.Module], channels: int) -> None:
         super().__init__()

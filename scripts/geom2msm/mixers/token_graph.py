@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 CHUNK_PAIRS = 2**20
-SMALLEST_BLOCK_SLOTS, MOST_BLOCKS = 2**12, 32
+SMALLEST_BLOCK_SLOTS, MOST_BLOCKS = 2**11, 64
 
 
 @dataclass(frozen=True)
