@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Set geom2msm up and run it. Needs Python 3.11 or later and nothing else.
 
-python3 run.py                      run the default systems, then write results/report.zip
+python3 run.py                      run the default systems; the report is results/report.html
 python3 run.py ARGUMENTS            the same set-up, then snakemake with your arguments:
     python3 run.py -n                   say what would be done
     python3 run.py --cores 8 figures    one target, on eight cores
     python3 run.py --report results/report.zip
     python3 run.py --config 'systems=[pentapeptide]'
+python3 run.py slurm ARGUMENTS      the same by SLURM jobs, see workflow/profiles/slurm/README.md
 python3 run.py test ARGUMENTS       the same set-up, then pytest with your arguments
+python3 run.py status               how far each system is, and the last words of what failed
+python3 run.py verify               whether all results are as they were written (sha256)
 
 Snakemake goes into .driver/, test tools into .driver-test/, the environments of the
 rules into .envs/. With conda on PATH the rules get their packages from conda-forge;
@@ -38,10 +41,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 DRIVER = ROOT / ".driver"
 TESTING = ROOT / ".driver-test"
+CLUSTER = ROOT / ".driver-slurm"
 ENVIRONMENTS = ROOT / ".envs"
 STANDIN = ROOT / "workflow" / "conda_standin"
 REQUIREMENTS = ROOT / "requirements"
 REPORT = ROOT / "results" / "report.zip"
+PAGE = ROOT / "results" / "report.html"
 
 # pip's setting -> uv's variable, and what uv separates several values with
 UV_VARIABLES = {
@@ -67,6 +72,13 @@ def main(arguments: list[str]) -> int:
     make_driver()
     if arguments[:1] == ["test"]:
         return run_tests(arguments[1:])
+    if arguments[:1] == ["verify"]:
+        return run(package_command("verification", arguments[1:]), package_environment())
+    if arguments[:1] == ["status"]:
+        return show_status(arguments[1:])
+    if arguments[:1] == ["slurm"]:
+        make_cluster_driver()
+        return run_workflow(arguments[1:], driver=CLUSTER)
     return run_workflow(arguments)
 
 
@@ -106,6 +118,16 @@ def make_test_environment() -> None:
             install(TESTING, lock)
 
 
+def make_cluster_driver() -> None:
+    """.driver-slurm/: Snakemake with what submits to SLURM, apart from .driver/ because that brings pandas along."""
+    lock = REQUIREMENTS / "slurm.lock"
+    with under_construction(CLUSTER, digest(lock.read_bytes(), sys.version, CLUSTER)) as missing:
+        if missing:
+            say("setting up Snakemake for SLURM in .driver-slurm/ (once)")
+            call(DRIVER / "bin/uv", "venv", "--quiet", "--clear", "--python", sys.executable, CLUSTER)
+            install(CLUSTER, lock, "--require-hashes", "--compile-bytecode")
+
+
 def install(environment: Path, lock: Path, *options: str) -> None:
     """Put exactly the locked packages into a virtual environment."""
     words = ["pip", "install", "--quiet", *options, "--python", environment / "bin/python", "--requirements", lock]
@@ -130,13 +152,16 @@ def under_construction(folder: Path, stamp: str):
             stamp_file.write_text(stamp)
 
 
-def run_workflow(arguments: list[str]) -> int:
-    """Snakemake with conda or its stand-in; after a plain default run, the report."""
-    environment, envs = deployment()
-    command = snakemake_command(arguments, envs, interactive=sys.stderr.isatty())
+def run_workflow(arguments: list[str], *, driver: Path = DRIVER) -> int:
+    """Snakemake with conda or its stand-in; after a plain default run, its own report too; says where the page is."""
+    environment, envs = deployment(driver)
+    command = snakemake_command(arguments, envs, interactive=sys.stderr.isatty(), driver=driver)
+    before = modified(PAGE)
     code = run(command, environment)
     if code == 0 and is_default_run(arguments) and not is_newest(REPORT):
         code = run([*command, "--report", str(REPORT.relative_to(ROOT))], environment)
+    if code == 0 and modified(PAGE) > (0 if is_default_run(arguments) else before):
+        say(f"the report is {PAGE.relative_to(ROOT)}: open it in any browser, it needs no other file")
     return code
 
 
@@ -148,9 +173,30 @@ def run_tests(arguments: list[str]) -> int:
     return run([str(TESTING / "bin/python"), "-m", "pytest", *arguments], environment)
 
 
-def deployment() -> tuple[dict[str, str], Path]:
+def show_status(arguments: list[str]) -> int:
+    """Snakemake's own list of files and their states, made into a table."""
+    environment, envs = deployment()
+    command = snakemake_command([*arguments, "--quiet", "all", "--summary"], envs, interactive=False)
+    summary = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if summary.returncode:
+        return summary.returncode
+    table = subprocess.run(package_command("status", []), env=package_environment(), input=summary.stdout, text=True)
+    return table.returncode
+
+
+def package_command(module: str, arguments: list[str]) -> list[str]:
+    """Run a module of the package with the driver's Python."""
+    return [str(DRIVER / "bin/python"), "-m", f"geom2msm.{module}", *arguments]
+
+
+def package_environment() -> dict[str, str]:
+    """Our environment variables, and where the package is."""
+    return os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+
+
+def deployment(driver: Path = DRIVER) -> tuple[dict[str, str], Path]:
     """The variables Snakemake runs with, and the folder for the environments of the rules."""
-    path = [str(DRIVER / "bin"), os.environ.get("PATH", os.defpath)]
+    path = [str(driver / "bin"), os.environ.get("PATH", os.defpath)]
     if shutil.which("conda"):
         say("using conda: packages come from conda-forge")
         return os.environ | {"PATH": os.pathsep.join(path)}, ENVIRONMENTS / "conda"
@@ -162,15 +208,15 @@ def deployment() -> tuple[dict[str, str], Path]:
     return with_uv() | {"PATH": os.pathsep.join(path)}, ENVIRONMENTS / f"uv-{recipe[:8]}"
 
 
-def snakemake_command(arguments: list[str], envs: Path, *, interactive: bool) -> list[str]:
+def snakemake_command(arguments: list[str], envs: Path, *, interactive: bool, driver: Path = DRIVER) -> list[str]:
     """Defaults first, so that every one of them can be overridden by the user's arguments."""
     given, _ = own_options().parse_known_args(arguments)
-    command = [str(DRIVER / "bin/snakemake"), "--sdm", "conda", "--conda-prefix", str(envs)]
+    command = [str(driver / "bin/snakemake"), "--sdm", "conda", "--conda-prefix", str(envs)]
     if interactive and not given.logger:
         command += ["--logger", "rich"]
     if not (given.workflow_profile or given.profile):
-        command += ["--workflow-profile", "workflow/profiles/default"]
-        if not (given.cores or given.jobs):
+        command += ["--workflow-profile", f"workflow/profiles/{'slurm' if driver == CLUSTER else 'default'}"]
+        if not (given.cores or given.jobs or driver == CLUSTER):
             command += ["--cores", "all"]
     return command + arguments
 
@@ -187,6 +233,11 @@ def is_default_run(arguments: list[str]) -> bool:
     """Whether everything was asked for: no target and no option but the number of cores."""
     given, rest = own_options().parse_known_args(arguments)
     return not rest and not (given.profile or given.workflow_profile)
+
+
+def modified(file: Path) -> float:
+    """When the file was written last; 0 if there is none."""
+    return file.stat().st_mtime if file.exists() else 0.0
 
 
 def is_newest(report: Path) -> bool:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("Snakefile", "config", "envs", "resources", "scripts", "workflow")
+COPIED = ("Snakefile", "CITATION.cff", "config", "envs", "resources", "scripts", "workflow")
 TEMPLATE = "ala2_implicit"
 
 
@@ -59,8 +59,14 @@ def measure(folder: Path, systems: list[str]) -> None:
     command = [ROOT / ".driver/bin/snakemake", "--dry-run", "--quiet", "rules", "--cores", "1"]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
-        [*command, "--config", f"systems=[{','.join(systems)}]"], cwd=folder, capture_output=True, text=True, check=True
+        [*command, "--config", f"systems=[{','.join(systems)}]"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     n_jobs = int(re.search(r"^total\s+(\d+)", done.stdout, re.MULTILINE)[1])
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -7,7 +7,7 @@ import numpy as np
 
 from geom2msm.distances import chunked, distance_pieces, find_distances
 from geom2msm.log import log_to
-from geom2msm.provenance import provenance
+from geom2msm.provenance import provenance, require_inspected
 from geom2msm.store import ArrayLayout, PartialStore
 from geom2msm.topology import load_topology, select_atoms
 
@@ -24,7 +24,8 @@ def main(file: str, topology: str, inventory: str, features: str, *, feature: st
     distances = find_distances(molecules, selected, feature=feature, file=topology)
     inputs = {"file": file, "topology": topology, "inventory": inventory}
     attributes = {key: known[key] for key in COPIED} | {"feature": feature, "names": distances.names, "unit": "nm"}
-    attributes["provenance"] = provenance(inputs=inputs, settings={"source": source})
+    attributes["provenance"] = made_from = provenance(inputs=inputs, settings={"source": source})
+    require_inspected(known, made_from, name="file")
     layout = {
         "features": ArrayLayout(("frame", "channel"), (len(distances.names),), "float32"),
         "time_ps": ArrayLayout(("frame",), (), "float64"),

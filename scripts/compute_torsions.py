@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from geom2msm.log import log_to
-from geom2msm.provenance import provenance
+from geom2msm.provenance import provenance, require_inspected
 from geom2msm.store import write_store
 from geom2msm.topology import load_topology
 from geom2msm.torsions import backbone_torsions, feature_names, torsion_features
@@ -18,13 +18,15 @@ def main(file: str, topology: str, inventory: str, features: str) -> None:
     molecules = load_topology(topology)
     torsions, quartets = backbone_torsions(molecules, file=topology)
     values = torsion_features(file, molecules, quartets, stride=known["stride"], make_whole=known["make_whole"])
+    made_from = provenance(inputs={"file": file, "topology": topology, "inventory": inventory}, settings={})
+    require_inspected(known, made_from, name="file")
     attributes = {
         "system": known["system"],
         "trajectory": known["trajectory"],
         "feature": "torsions",
         "names": feature_names(torsions),
         "frame_interval_ps": known["frame_interval_ps"],
-        "provenance": provenance(inputs={"file": file, "topology": topology, "inventory": inventory}, settings={}),
+        "provenance": made_from,
     }
     arrays = {"features": values, "time_ps": np.arange(len(values)) * known["frame_interval_ps"]}
     axes = {"features": ("frame", "channel"), "time_ps": ("frame",)}

@@ -1,55 +1,60 @@
-"""Write a structure that stands for one macrostate, from the raw trajectories."""
+"""Write structures of one macrostate, from the raw trajectories: a representative and an ensemble."""
 
 import json
 from pathlib import Path
 
-import mdtraj
 import numpy as np
 import pandas as pd
 
+from geom2msm.ensembles import choose_frames, importance_of_atoms, read_structures, state_weights, superposed
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
-from geom2msm.store import read_array, read_attributes
-from geom2msm.topology import load_topology, select_atoms
-from geom2msm.trajectory import iterate_frames
+from geom2msm.ramachandran import read_frames
+from geom2msm.store import read_array
 
 
-def nearest_frame(states: list[str], *, microstate: int) -> tuple[str, int]:
-    """The trajectory and frame, of all frames in the microstate, that lie nearest to its center."""
-    nearest = []
-    for path in states:
-        inside = read_array(path, "microstate") == microstate
-        distance = np.where(inside, read_array(path, "center_distance"), np.inf)
-        nearest.append((distance.min(), read_attributes(path)["trajectory"], int(distance.argmin())))
-    return min(nearest)[1:]
-
-
-def load_residues(inventory: dict, *, frame: int) -> mdtraj.Trajectory:
-    """One frame of a raw trajectory: whole residues that the selection touches, hydrogens included, solvent not."""
-    topology = load_topology(inventory["topology"])
-    selected = select_atoms(topology, inventory["selection"], file=inventory["topology"])
-    residues = {topology.atom(int(atom)).residue.index for atom in selected}
-    atoms = np.array([atom.index for atom in topology.atoms if atom.residue.index in residues])
-    reading = {"stride": inventory["stride"], "make_whole": inventory["make_whole"]}
-    piece = next(iterate_frames(inventory["file"], topology, atoms, first_frame=frame, **reading))
-    return mdtraj.Trajectory(piece.positions_nm[:1], topology.subset(atoms))
-
-
-def main(states: list[str], inventories: list[str], table: str, structure: str, *, state: int) -> None:
-    """Take the frame nearest to the center of the microstate that holds most of the macrostate."""
-    known = {found["trajectory"]: found for found in (json.loads(Path(path).read_text()) for path in inventories)}
-    row = pd.read_csv(table).set_index("state").loc[state]
-    trajectory, frame = nearest_frame(states, microstate=int(row.representative_microstate))
-    remarks = [
-        f"STATE {state}, STATIONARY PROBABILITY {row.probability:.4f}",
-        f"TRAJECTORY {trajectory}, FRAME {frame} (FROM 0), {frame * known[trajectory]['frame_interval_ps']:g} PS",
-        f"NEAREST TO THE CENTER OF MICROSTATE {int(row.representative_microstate)}, THE STATE'S MOST PROBABLE ONE",
+def remarks(chosen: pd.DataFrame, *, state: int, probability: float, importance: list[str]) -> str:
+    """What the PDB file says of itself."""
+    first = chosen.iloc[0]
+    lines = [
+        f"STATE {state}, STATIONARY PROBABILITY {probability:.4f}",
+        f"TRAJECTORY {first.trajectory}, FRAME {first.frame} (FROM 0), {first.time_ps:g} PS",
+        "WHERE THE PROBABILITY DENSITY OF THE STATE'S FRAMES IN THE SLOW VARIABLES IS HIGHEST",
     ]
+    if importance:
+        lines.append("B-FACTOR: IMPORTANCE OF THE ATOM'S TOKEN BY OCCLUSION, FROM 0 TO 99, THE HIGHEST")
+    return "".join(f"REMARK   6 {line}\n" for line in lines)
+
+
+def main(
+    states: list[str], variables: list[str], inventories: list[str], msm: str, table: str, tokens: str,
+    importance: list[str], structure: str, ensemble: str, frames: str, *, state: int, n_frames: int, seed: int,
+) -> None:  # fmt: skip
+    """Take the frame where the state is densest, and others by their probability; `importance` is one file or none."""
+    known = {found["trajectory"]: found for found in (json.loads(Path(path).read_text()) for path in inventories)}
+    microstates = [read_array(path, "microstate") for path in states]
+    with np.load(msm) as model:
+        weights = np.concatenate(state_weights(microstates, model, state=state - 1))
+    points = read_frames(variables, "variables", like=states).astype(float)
+    lengths = dict(zip(known, map(len, microstates), strict=True))
+    chosen = choose_frames(points, weights, lengths=lengths, n_frames=n_frames, seed=seed)
+    chosen["time_ps"] = chosen.frame * known[chosen.trajectory[0]]["frame_interval_ps"]
+    atoms, structures = read_structures(chosen, known)
+    b_factors = np.zeros(len(atoms))
+    for path in importance:
+        b_factors = importance_of_atoms(path, tokens, atoms, state=state)
+    probability = pd.read_csv(table).set_index("state").probability[state]
     with replace_when_complete(structure) as part:
-        load_residues(known[trajectory], frame=frame).save_pdb(str(part))
-        part.write_text("".join(f"REMARK   6 {remark}\n" for remark in remarks) + part.read_text())
+        structures[0].save_pdb(str(part), bfactors=b_factors)
+        said = remarks(chosen, state=state, probability=probability, importance=importance)
+        part.write_text(said + part.read_text())
+    with replace_when_complete(ensemble) as part:
+        superposed(structures)[1:].save_xtc(str(part))
+    with replace_when_complete(frames) as part:
+        chosen.to_csv(part, index=False)
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output, state=int(snakemake.wildcards.state))
+    state, settings = int(snakemake.wildcards.state), snakemake.params.settings
+    main(**snakemake.input, **snakemake.output, state=state, **settings)

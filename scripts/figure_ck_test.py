@@ -1,12 +1,10 @@
 """Chapman-Kolmogorov test: transition probabilities that the model predicts against estimated ones."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from geom2msm.judgement import read_verdict
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color, time_unit
 
@@ -26,20 +24,27 @@ def plot_ck_test(ax: Axes, pair: pd.DataFrame) -> None:
     ax.set(xlim=(0, None), ylim=(-0.05, 1.05), yticks=[0, 0.5, 1])
 
 
+def largest_deviation(found: dict) -> str:
+    """The largest deviation in words."""
+    if found["largest_deviation"] is None:
+        return "nothing could be compared"
+    return (
+        f"the largest deviation is {found['largest_deviation']:.3f},"
+        f" and {found['largest_deviation_in_errors']:.1f} standard errors"
+    )
+
+
 def main(ck_test: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw every pair of states, from-states downwards and to-states to the right."""
     pairs = pd.read_csv(ck_test)
-    deviation = json.loads(Path(verdict).read_text())
+    found = read_verdict(verdict)
     unit, unit_ps = time_unit(pairs.lag_ps)
     n_states = int(pairs.from_state.max())
     height = 0.25 + 0.5 * n_states
     figure, axes = start_figure(style, columns=2, height=height, panels=(n_states, n_states), share=True)
     for (from_state, to_state), pair in pairs.assign(lag=pairs.lag_ps / unit_ps).groupby(["from_state", "to_state"]):
         plot_ck_test(axes[from_state - 1, to_state - 1], pair)
-    figure.suptitle(
-        f"{deviation['verdict']}: the largest deviation is {deviation['largest_deviation']:.3f},"
-        f" and {deviation['largest_deviation_in_errors']:.1f} standard errors"
-    )
+    figure.suptitle(f"{found['verdict']}: {largest_deviation(found)}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     figure.supxlabel(f"time kτ ({unit})", fontsize="medium")
     figure.supylabel("transition probability", fontsize="medium")

@@ -1,58 +1,51 @@
-"""The Markov state model as a network: how probable each state is and how long it takes to get from one to another."""
+"""The Markov state model as a network: how probable each state is, how often and how fast one turns into another."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from geom2msm.log import log_to
+from geom2msm.network import draw_arrow, draw_node, equilibrium_flux, on_circle, place_nodes
 from geom2msm.style import save_figure, short_number, start_figure, state_color, time_unit
 
-LARGEST_NODE, WIDTHS, BEND = 1600, (0.5, 3.5), 0.18
-HALF_WIDTH, HALF_HEIGHT = 1.8, 1.4
-ALIGNMENTS = {-1: ("right", "top"), 0: ("center", "center"), 1: ("left", "bottom")}
+WIDTHS, BEND, HALF_WIDTH, HALF_HEIGHT = (0.5, 4.0), 0.24, 1.8, 1.4
 
 
-def plot_rates_network(ax: Axes, states: pd.DataFrame, rates: pd.DataFrame) -> None:
-    """Nodes on a circle, their area the probability; arrows where transitions were seen, with the MFPT beside them.
+def plot_rates_network(ax: Axes, states: pd.DataFrame, rates: pd.DataFrame) -> list[Line2D]:
+    """Nodes on a circle, arrows with MFPTs where transitions were seen; returns what explains the widths.
 
-    `states` has the columns state, probability; `rates` from_state, to_state, mfpt, n_transitions. An arrow is the
-    wider the faster: its width grows with the logarithm of the rate 1/MFPT.
+    `states` has the columns state, probability; `rates` from_state, to_state, mfpt_ps, flux_per_ns, n_transitions. The
+    width of an arrow grows with the logarithm of the flux, its color is that of the state that it leaves.
     """
-    angles = np.pi / 2 + np.pi / len(states) + 2 * np.pi * np.arange(len(states)) / len(states)
-    places = dict(zip(states.state, np.column_stack([np.cos(angles), np.sin(angles)]), strict=True))
-    radii = dict(zip(states.state, np.sqrt(LARGEST_NODE * states.probability / np.pi), strict=True))
-    seen = rates[(rates.n_transitions > 0) & np.isfinite(rates.mfpt)]
-    widths = np.interp(-np.log(seen.mfpt), [-np.log(seen.mfpt.max()), -np.log(seen.mfpt.min())], WIDTHS)
-    for arrow, width in zip(seen.itertuples(), widths, strict=True):
-        start, end = places[arrow.from_state], places[arrow.to_state]
-        gaps = {"shrinkA": radii[arrow.from_state] + 3, "shrinkB": radii[arrow.to_state] + 3}
-        look = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={BEND}", "mutation_scale": 6 + 1.5 * width} | gaps
-        color = state_color(arrow.from_state)
-        ax.annotate("", end, start, arrowprops=look | {"linewidth": width, "color": color})
-        bulge = BEND / 2 * np.array([1, -1]) * (end - start)[::-1]
-        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-        middle = 0.55 * start + 0.45 * end + bulge
-        ax.text(*middle, short_number(arrow.mfpt), ha="center", va="center", bbox=box, fontsize="small", zorder=4)
-    for state, p in zip(states.state, states.probability, strict=True):
-        ax.scatter(*places[state], s=np.pi * radii[state] ** 2, color=state_color(state), zorder=3)
-        beside = places[state] * (radii[state] + 5)
-        (side, _), (_, level) = (ALIGNMENTS[round(part / 1.4)] for part in places[state])
-        name = f"state {state}\n{100 * p:.2g} %"
-        ax.annotate(name, places[state], xytext=beside, textcoords="offset points", ha=side, va=level)
+    nodes = place_nodes(states, on_circle(len(states)))
+    seen = rates[(rates.n_transitions > 0) & np.isfinite(rates.mfpt_ps) & (rates.flux_per_ns > 0)]
+    limits = [seen.flux_per_ns.min(), seen.flux_per_ns.max()]
+    for arrow in seen.itertuples():
+        width = float(np.interp(np.log(arrow.flux_per_ns), np.log(limits), WIDTHS))
+        unit, unit_ps = time_unit([arrow.mfpt_ps])
+        look = {"label": f"{short_number(arrow.mfpt_ps / unit_ps)} {unit}", "color": state_color(arrow.from_state)}
+        draw_arrow(ax, nodes[arrow.from_state], nodes[arrow.to_state], width=width, bend=BEND, **look)
+    for node in nodes.values():
+        draw_node(ax, node, toward=tuple(node.place))
     ax.set(xlim=(-HALF_WIDTH, HALF_WIDTH), ylim=(-HALF_HEIGHT, HALF_HEIGHT), aspect="equal")
     ax.set_axis_off()
+    widths = dict(zip(limits, WIDTHS, strict=True)) if len(seen) else {}
+    label = "{} transitions per ns".format
+    return [Line2D([], [], color="0.4", linewidth=widths[flux], label=label(short_number(flux))) for flux in widths]
 
 
-def main(states: str, rates: str, style: str, pdf: str, png: str, table: str) -> None:
-    """Read states and passage times and draw the network, larger if there are many states."""
-    known, times = pd.read_csv(states), pd.read_csv(rates)
-    unit, unit_ps = time_unit(times.mfpt_ps)
-    large = len(known) > 3
-    figure, axes = start_figure(style, columns=2 if large else 1, height=2.0 if large else 1.1)
-    plot_rates_network(axes[0, 0], known, times.assign(mfpt=times.mfpt_ps / unit_ps))
-    axes[0, 0].set_title(f"mean first passage times ({unit})")
-    drawn = times.assign(from_probability=times.from_state.map(known.set_index("state").probability))
-    save_figure(figure, drawn, pdf=pdf, png=png, csv=table)
+def main(states: str, rates: str, msm: str, style: str, pdf: str, png: str, table: str) -> None:
+    """Read states, passage times and flux and draw the network, larger if there are many states."""
+    known = pd.read_csv(states)
+    times = pd.read_csv(rates).merge(equilibrium_flux(msm), on=["from_state", "to_state"])
+    columns, height = (2, 2.0) if len(known) > 3 else (1, 1.2)
+    figure, axes = start_figure(style, columns=columns, height=height)
+    handles = plot_rates_network(axes[0, 0], known, times)
+    axes[0, 0].set_title("area: probability, arrow: transitions,\nnumber: mean first passage time")
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    probability = known.set_index("state").probability
+    save_figure(figure, times.assign(from_probability=times.from_state.map(probability)), pdf=pdf, png=png, csv=table)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import torch
 
-from geom2msm.history import write_history, write_scores
+from geom2msm.history import costs, write_history, write_scores
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
 from geom2msm.provenance import provenance, replace_when_complete
@@ -40,8 +40,7 @@ def main(
     with replace_when_complete(history) as part:
         write_history(part, [row])
     with replace_when_complete(scores) as part:
-        seconds = time.monotonic() - started
-        write_scores(part, found | {"best_epoch": 1, "fold": fold, "seed": seed, "seconds": seconds})
+        write_scores(part, found | {"best_epoch": 1, "fold": fold, "seed": seed} | costs(started))
 
 
 if __name__ == "__main__":

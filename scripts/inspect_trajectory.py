@@ -3,7 +3,7 @@
 import json
 
 from geom2msm.log import log_to
-from geom2msm.provenance import provenance, replace_when_complete
+from geom2msm.provenance import provenance, replace_when_complete, unchanged_while_read
 from geom2msm.topology import atomic_numbers, load_topology, select_atoms
 from geom2msm.trajectory_checks import inspect_frames
 
@@ -24,13 +24,14 @@ def main(
     molecules = load_topology(topology)
     atoms = select_atoms(molecules, selection, file=topology)
     atomic_numbers(molecules, atoms)
-    n_frames, checks = inspect_frames(
-        file, molecules, atoms, frame_interval_ps=frame_interval_ps, stride=stride, make_whole=make_whole
-    )
     settings = {
         "selection": selection, "frame_interval_ps": frame_interval_ps, "stride": stride, "make_whole": make_whole,
     }  # fmt: skip
-    origin = provenance(inputs={"file": file, "topology": topology}, settings=settings)
+    with unchanged_while_read(file):
+        n_frames, checks = inspect_frames(
+            file, molecules, atoms, frame_interval_ps=frame_interval_ps, stride=stride, make_whole=make_whole
+        )
+        origin = provenance(inputs={"file": file, "topology": topology}, settings=settings)
     content = {
         "system": system,
         "trajectory": trajectory,

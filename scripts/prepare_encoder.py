@@ -1,5 +1,6 @@
 """Get an encoder's weights, check them against the declared architecture, write them in one format."""
 
+import logging
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -26,6 +27,7 @@ def main(weights: str, *, encoder: str, settings: dict) -> None:
     with replace_when_complete(weights) as part:
         save_encoder(str(part), verified, card)
     Path(original).unlink()
+    logging.info("removed %s", original)
 
 
 if __name__ == "__main__":

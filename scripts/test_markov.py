@@ -1,9 +1,8 @@
 """Test whether the Markov state model predicts what is estimated at longer lags (Chapman-Kolmogorov)."""
 
-import json
-
 import numpy as np
 
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, sample_posterior
 from geom2msm.markov_validation import ck_table, ck_verdict
@@ -30,8 +29,7 @@ def main(variables: list[str], microstates: str, msm: str, ck_test: str, verdict
     found["provenance"] = provenance(inputs=inputs, settings=settings)
     with replace_when_complete(ck_test) as part:
         table.to_csv(part, index=False)
-    with replace_when_complete(verdict) as part:
-        part.write_text(json.dumps(found, indent=2) + "\n")
+    write_verdict(verdict, found, subject="Chapman-Kolmogorov test")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from geom2msm.history import write_history, write_scores
+from geom2msm.history import costs, write_history, write_scores
 from geom2msm.initial_states import cluster_fold
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
@@ -46,7 +46,7 @@ def main(
     model, rows, found = fit_spib(*pairs, config=config, member=SpibMember(seed, checkpoint, report))
     report(rows)
     with replace_when_complete(scores) as part:
-        write_scores(part, found | {"fold": fold, "seed": seed, "seconds": time.monotonic() - started})
+        write_scores(part, found | {"fold": fold, "seed": seed} | costs(started))
     # Last, for this is what takes the place of the checkpoint.
     with replace_when_complete(weights) as part:
         write_weights(part, model.tensors(), description)

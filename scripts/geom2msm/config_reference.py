@@ -18,8 +18,9 @@ LIMITS = {
 INTRODUCTION = """# Configuration
 
 `config.yaml` says which systems run; `systems/<name>.yaml` describes one system each; `encoders.yaml` names the
-pretrained encoders; `figures.mplstyle` holds sizes, fonts and colors of all figures. A key that is not listed here is
-an error. Units are part of the key (`_ps`, `_ns`, `_nm`, `_K`). Write `5.0e-4`, not `5e-4`, which YAML reads as text.
+pretrained encoders; `sweeps/<name>.yaml` varies settings of a model; `papers.yaml` lists figures of papers;
+`figures.mplstyle` holds sizes, fonts and colors of all figures. A key that is not listed here is an error. Units are
+part of the key (`_ps`, `_ns`, `_nm`, `_K`). Write `5.0e-4`, not `5e-4`, which YAML reads as text.
 To describe your own system, copy the file in `systems/` that is closest to it.
 
 This page is generated from `workflow/schemas/` by `PYTHONPATH=scripts python3 -m geom2msm.config_reference`.
@@ -30,7 +31,16 @@ def schema_names() -> list[str]:
     """All schemas in the order of the page."""
     kinds = read_schema("system")["properties"]["models"]["additionalProperties"]["properties"]["kind"]["enum"]
     mixers = [f"mixer_{mixer}" for mixer in known_mixers()]
-    return ["config", "system", *(f"model_{kind}" for kind in kinds), *mixers, "token_merging", "encoders"]
+    return [
+        "config",
+        "system",
+        *(f"model_{kind}" for kind in kinds),
+        *mixers,
+        "token_merging",
+        "encoders",
+        "sweep",
+        "papers",
+    ]
 
 
 def rows(schema: dict, *, prefix: str = "") -> Iterator[str]:

@@ -17,7 +17,7 @@ import zarr
 from jaxtyping import Int, Int64, Shaped
 from zarr.storage import ZipStore
 
-from geom2msm.plain_zip import MappedZip, incomplete
+from geom2msm.plain_zip import LARGEST_EXPANSION, MappedZip, incomplete
 
 # Frames larger than this are copied into a given array one by one, smaller ones by way of a temporary array.
 LARGE_FRAME_BYTES = 1 << 14
@@ -47,9 +47,18 @@ class _PlainArray:
     @classmethod
     def of(cls, metadata: dict | None) -> "_PlainArray":
         """Understand the metadata of Zarr v3, or refuse them."""
+        try:
+            return cls._of(metadata)
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+            raise _NotPlainError(f"metadata of another kind: {error!r}") from error
+
+    @classmethod
+    def _of(cls, metadata: dict | None) -> "_PlainArray":
         if metadata is None or metadata.get("node_type") != "array" or not set(metadata) <= KNOWN_METADATA:
             raise _NotPlainError("not a plain array of Zarr v3")
         shape, codecs = tuple(metadata["shape"]), metadata["codecs"]
+        if not all(isinstance(length, int) and length >= 0 for length in shape):
+            raise _NotPlainError(f"shape {shape}")
         if metadata["data_type"] not in PLAIN_TYPES or not shape or 0 in shape:
             raise _NotPlainError(f"type {metadata['data_type']}, shape {shape}")
         dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
@@ -58,7 +67,7 @@ class _PlainArray:
             raise _NotPlainError(f"codecs {codecs}")
         grid, keys = metadata["chunk_grid"], metadata["chunk_key_encoding"]
         chunk = tuple(grid["configuration"].get("chunk_shape", ()))
-        if grid["name"] != "regular" or chunk[1:] != shape[1:] or keys["name"] != "default":
+        if grid["name"] != "regular" or chunk[0] < 1 or chunk[1:] != shape[1:] or keys["name"] != "default":
             raise _NotPlainError(f"chunks {grid}, named {keys}")
         if metadata.get("storage_transformers"):
             raise _NotPlainError("storage transformers")
@@ -70,9 +79,14 @@ class _PlainArray:
         """Size of one frame."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
+    @property
+    def n_chunks(self) -> int:
+        """Chunks along the frames."""
+        return -(-self.shape[0] // self.chunk_frames)
+
     def chunk_offsets(self, name: str, archive: MappedZip) -> Int64[np.ndarray, " chunk"]:
         """Where in the file each chunk starts, -1 for one that is absent."""
-        offsets = np.full(-(-self.shape[0] // self.chunk_frames), -1, dtype=np.int64)
+        offsets = np.full(self.n_chunks, -1, dtype=np.int64)
         zeros = f"{self.separator}0" * (len(self.shape) - 1)
         for number in range(len(offsets)):
             key = f"{name}/c{self.separator}{number}{zeros}"
@@ -87,6 +101,16 @@ class _PlainArray:
         return offsets
 
 
+def check_size(shape: tuple[int, ...], dtype: np.dtype, name: str, archive: MappedZip) -> None:
+    """Refuse an array that is larger than its file could hold, before any memory is asked for.
+
+    Chunks that are absent stand for the fill value; an array of almost nothing else is refused, too.
+    """
+    claimed, n_bytes = math.prod(shape) * dtype.itemsize, len(archive.map)
+    if claimed > LARGEST_EXPANSION * n_bytes:
+        raise incomplete(archive.path, f"{name} of shape {shape} claims {claimed} bytes in a file of {n_bytes}")
+
+
 class _MappedFrames:
     """Frames of a plain array, read in place."""
 
@@ -94,6 +118,9 @@ class _MappedFrames:
         self.layout = layout = _PlainArray.of(archive.json(f"{name}/zarr.json"))
         self.axes = tuple(archive.json(f"{name}/zarr.json").get("dimension_names") or ())
         self._archive = archive
+        check_size(layout.shape, layout.dtype, name, archive)
+        if layout.n_chunks > LARGEST_EXPANSION * len(archive.names()):
+            raise incomplete(archive.path, f"{name} claims {layout.n_chunks} chunks")
         offsets = layout.chunk_offsets(name, archive)
         self._absent = offsets < 0
         self._offsets = np.where(self._absent, 0, offsets)
@@ -158,6 +185,7 @@ class _ZarrFrames:
         if name not in names:
             raise ValueError(f"{archive.path}: no array {name!r}; it holds {', '.join(names)}")
         self._array = self.layout = group[name]
+        check_size(self._array.shape, self._array.dtype, name, archive)
         self.axes = tuple(getattr(self._array.metadata, "dimension_names", None) or ())
 
     def read(self, frames: Int64[np.ndarray, " frame"]) -> Shaped[np.ndarray, "frame ..."]:
@@ -168,6 +196,15 @@ class _ZarrFrames:
 
     def read_range(self, start: int, out: Shaped[np.ndarray, "frame ..."]) -> None:
         out[:] = self._array[start : start + len(out)]
+
+
+def _through_zarr(name: str, archive: MappedZip) -> _ZarrFrames:
+    """What zarr-python makes of an array; of what it cannot read it says so in many ways."""
+    try:
+        return _ZarrFrames(name, archive)
+    except Exception as error:
+        reason = " ".join(str(error).removeprefix(f"{archive.path}: ").split())
+        raise ValueError(f"{archive.path}: {reason or type(error).__name__}") from error
 
 
 _open_zips: WeakValueDictionary[tuple, MappedZip] = WeakValueDictionary()
@@ -202,7 +239,7 @@ class FrameReader:
         try:
             self._frames, self.direct = _MappedFrames(name, archive), True
         except _NotPlainError as reason:
-            self._frames, self.direct = _ZarrFrames(name, archive), False
+            self._frames, self.direct = _through_zarr(name, archive), False
             logger.warning("%s: %s is read through zarr-python, which is slow (%s)", path, name, reason)
         self.shape: tuple[int, ...] = tuple(self._frames.layout.shape)
         self.dtype: np.dtype = self._frames.layout.dtype

@@ -2,9 +2,14 @@
 
 import csv
 import json
+import resource
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+
+import torch
 
 from geom2msm.spib_state import EpochLosses
 from geom2msm.training_state import EpochScores
@@ -22,3 +27,15 @@ def write_history(path: Path, history: Sequence[EpochScores] | Sequence[EpochLos
 def write_scores(path: Path, scores: dict[str, object]) -> None:
     """Scores as JSON, every number finite."""
     path.write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n")
+
+
+def costs(started: float) -> dict[str, float]:
+    """Seconds since the monotonic clock showed `started`; the most memory so far, of the process and on a GPU."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return {
+        "seconds": time.monotonic() - started,
+        # Linux counts in KiB, macOS in bytes.
+        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak_gpu_memory_mib": on_gpu / 2**20,
+    }

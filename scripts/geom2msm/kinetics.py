@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from geom2msm.markov import INTERVAL, MarkovModel, MsmSettings, Posterior, timescale_table
+from geom2msm.markov import MarkovModel, MsmSettings, Posterior, interval, timescale_table
 from geom2msm.states import Macrostates, Visits, representative_microstates
 from geom2msm.units import KB_KJ_PER_MOL_K
 
@@ -26,6 +26,10 @@ def mean_first_passage_times(
 
     m_i = 1 + sum_j T_ij m_j outside B, 0 inside; averaged over i in A with weight pi_i.
     """
+    if transition_matrix.ndim > 2:
+        # One sample at a time: the equations of all of them would take several times their memory.
+        samples = zip(transition_matrix, stationary_distribution, strict=True)
+        return np.stack([mean_first_passage_times(*each, indicator) for each in samples])
     n_active, n_macrostates = indicator.shape
     weight = np.einsum("...i,im->...mi", stationary_distribution, indicator)
     weight = weight / weight.sum(axis=-1, keepdims=True)
@@ -34,7 +38,12 @@ def mean_first_passage_times(
         outside = np.flatnonzero(indicator[:, target] == 0)
         equations = np.eye(len(outside)) - transition_matrix[..., outside[:, None], outside]
         passage = np.zeros((*transition_matrix.shape[:-2], n_active))
-        passage[..., outside] = np.linalg.solve(equations, np.ones((len(outside), 1)))[..., 0]
+        try:
+            passage[..., outside] = np.linalg.solve(equations, np.ones((len(outside), 1)))[..., 0]
+        except np.linalg.LinAlgError:
+            # A sampled matrix may hold microstates that are never left, as far as numbers can say.
+            times[np.arange(n_macrostates) != target, target] = np.inf
+            continue
         times[..., target] = np.einsum("...mi,...i->...m", weight, passage)
     return times
 
@@ -44,9 +53,9 @@ def state_table(model: MarkovModel, posterior: Posterior, macrostates: Macrostat
     indicator = macrostates.indicator
     probability = model.stationary_distribution @ indicator
     samples = posterior.stationary_distributions @ indicator
-    lower, upper = np.quantile(samples, INTERVAL, axis=0)
+    lower, upper = interval(samples)
     free_energy_kT = np.log(probability[0] / probability)
-    lower_kT, upper_kT = np.quantile(np.log(samples[:, :1] / samples), INTERVAL, axis=0)
+    lower_kT, upper_kT = interval(np.log(samples[:, :1] / samples))
     frames = model.counts.frames[model.counts.active] @ indicator
     return pd.DataFrame({
         "state": np.arange(1, len(probability) + 1),
@@ -69,7 +78,7 @@ def rate_table(
     samples_ps = lag_ps * mean_first_passage_times(
         posterior.transition_matrices, posterior.stationary_distributions, indicator
     )
-    lower_ps, upper_ps = np.quantile(samples_ps, INTERVAL, axis=0)
+    lower_ps, upper_ps = interval(samples_ps)
     origin, target = np.nonzero(~np.eye(len(mfpt_ps), dtype=bool))
     return pd.DataFrame({
         "from_state": origin + 1, "to_state": target + 1, "mfpt_ps": mfpt_ps[origin, target],

@@ -26,9 +26,12 @@ def read_log_weights(path: str, *, n_frames: int, stride: int) -> Float64[np.nda
 
 def _read_npy(path: str) -> Float64[np.ndarray, " frame"]:
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: no array of numbers in NumPy's format ({error}).") from error
+        # Mapped, so that a damaged header cannot ask for more memory than the file has bytes.
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    # A damaged header raises whatever Python's tokenizer and parser raise.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: no array of numbers in NumPy's format ({reason}).") from error
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
         raise ValueError(
             f"{path}: an array of the shape {values.shape} and the type {values.dtype}, but one number per saved frame "
@@ -38,13 +41,14 @@ def _read_npy(path: str) -> Float64[np.ndarray, " frame"]:
 
 
 def _read_csv(path: str) -> Float64[np.ndarray, " frame"]:
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if COLUMN not in (reader.fieldnames or []):
-            raise ValueError(
-                f"{path}: no column {COLUMN!r}; the first line names {', '.join(reader.fieldnames or ['nothing'])}."
-            )
-        texts = [row[COLUMN] for row in reader]
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            names, texts = reader.fieldnames or ["nothing"], [row.get(COLUMN) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: no CSV file in UTF-8 ({error}).") from error
+    if COLUMN not in names:
+        raise ValueError(f"{path}: no column {COLUMN!r}; the first line names {' '.join(', '.join(names).split())}.")
     try:
         return np.array([float(text) for text in texts], dtype=np.float64)
     except (TypeError, ValueError) as error:

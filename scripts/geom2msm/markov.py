@@ -8,8 +8,8 @@ in 20-80 % of the cases instead of 95 % (tests/reference/test_markov.py states t
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ class MsmSettings:
     n_posterior_samples: int
     ck_multiples: int
     seed: int
+    transition_paths: Mapping[str, str | Sequence[int]] = field(
+        default_factory=lambda: {"source": "most_probable", "target": "slowest_process"}
+    )
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,14 @@ def sample_posterior(model: MarkovModel, *, n_samples: int, seed: int) -> Poster
     return Posterior(matrices, distributions)
 
 
+def interval(samples: Float[np.ndarray, "sample *rest"]) -> Float[np.ndarray, "2 *rest"]:
+    """The 95 % interval of samples: between quantiles at p (n + 1), type 6 of Hyndman & Fan, Am. Stat. 50 (1996) 361.
+
+    It holds one more draw as often as it says; NumPy's default, type 7, holds 93.1 % of draws with 100 samples.
+    """
+    return np.quantile(samples, INTERVAL, axis=0, method="weibull")
+
+
 def eigenvalues(
     transition_matrix: Float[np.ndarray, "*sample state state"],
     stationary_distribution: Float[np.ndarray, "*sample state"],
@@ -179,7 +190,7 @@ def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, 
     sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
     estimate = implied_timescales(most_likely, lag_ps=lag_ps, n_processes=n_processes)
     samples = implied_timescales(sampled, lag_ps=lag_ps, n_processes=n_processes)
-    lower, upper = np.quantile(samples, INTERVAL, axis=0)
+    lower, upper = interval(samples)
     drifted = (estimate < lower) | (estimate > upper)
     for process in np.flatnonzero(drifted):
         logging.warning(

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from geom2msm.markov import INTERVAL, MarkovModel, Posterior, count_transitions, estimate_model, sample_posterior
+from geom2msm.judgement import Objections
+from geom2msm.markov import MarkovModel, Posterior, count_transitions, estimate_model, interval, sample_posterior
 from geom2msm.states import Macrostates
 
 # Half the width of a normal distribution's 95 % interval, in standard deviations.
@@ -96,7 +97,7 @@ def estimate_at_multiple(
 def _with_interval(
     estimate: Float[np.ndarray, "macrostate macrostate"], samples: Float[np.ndarray, "sample macrostate macrostate"]
 ) -> Float[np.ndarray, "3 macrostate macrostate"]:
-    return np.concatenate([estimate[None], np.quantile(samples, INTERVAL, axis=0)])
+    return np.concatenate([estimate[None], interval(samples)])
 
 
 def _table(
@@ -124,22 +125,26 @@ def ck_verdict(table: pd.DataFrame) -> dict[str, object]:
     deviation = (compared.predicted - compared.estimated).abs()
     error = np.hypot(_standard_error(compared, "predicted"), _standard_error(compared, "estimated"))
     in_errors = deviation / error.clip(lower=SMALLEST_ERROR)
-    reasons = []
+    objections = Objections()
+    if compared.empty:
+        objections.not_estimable.append("nothing is estimable at two lags or more: shorten the lag or give more data")
+    elif len(compared) < len(asked):
+        missing = len(asked) - len(compared)
+        objections.warnings.append(f"{missing} of {len(asked)} comparisons are not estimable at so long a lag")
     if (in_errors > PASS_ERRORS).any():
-        reasons.append(f"{(in_errors > PASS_ERRORS).sum()} predictions are off by more than {PASS_ERRORS:g} errors")
-    if len(compared) < len(asked):
-        reasons.append(f"{len(asked) - len(compared)} of {len(asked)} comparisons are not estimable at so long a lag")
+        kind = objections.failures if (in_errors > FAIL_ERRORS).any() else objections.warnings
+        kind.append(f"{(in_errors > PASS_ERRORS).sum()} predictions are off by more than {PASS_ERRORS:g} errors")
     if (error > BLIND_ERROR).any():
-        reasons.append(f"errors of up to {error.max():.2g} hide deviations: more data are needed")
-    failed = (in_errors > FAIL_ERRORS).any()
-    return {
+        states = ", ".join(map(str, sorted(compared.from_state[error > BLIND_ERROR].unique())))
+        objections.warnings.append(
+            f"errors of up to {error.max():.2g} hide deviations from state {states}: more data are needed"
+        )
+    return objections.verdict_and_reasons() | {
         "largest_deviation": float(deviation.max()),
         "largest_deviation_in_errors": float(in_errors.max()),
         "largest_error": float(error.max()),
         "n_compared": len(compared),
         "n_not_estimable": len(asked) - len(compared),
-        "verdict": "fail" if failed else "warn" if reasons else "pass",
-        "reasons": reasons,
         "thresholds": THRESHOLDS,
     }
 

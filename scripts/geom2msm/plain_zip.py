@@ -8,6 +8,7 @@ Layout of the records: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.
 
 import json
 import mmap
+import os
 import struct
 import zipfile
 import zlib
@@ -27,6 +28,11 @@ ZIP64_FIELD = 1
 LARGEST_32_BIT = 0xFFFFFFFF
 LARGEST_16_BIT = 0xFFFF
 ENTRIES_AT_ONCE = 4096
+# No deflated content is smaller than this part of what it was (zlib, Technical Details, Maximum Expansion Factor).
+LARGEST_EXPANSION = 1032
+LARGEST_DOCUMENT_BYTES = 1 << 26
+# What zipfile raises for files that are no zip files, or damaged ones.
+NO_ZIP = (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,22 @@ def incomplete(path: str, reason: str) -> ValueError:
     return ValueError(f"{path}: no complete .zarr.zip store ({reason}); delete the file, the workflow makes it anew")
 
 
+def check_directory(members: list[zipfile.ZipInfo], *, path: str, n_bytes: int) -> None:
+    """Refuse a zip file whose members leave it, hide each other, or claim more than a file of its size can hold."""
+    names = [member.filename for member in members]
+    outside = [name for name in names if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/")]
+    if outside:
+        raise incomplete(path, f"{outside[0]!r} lies outside of it")
+    if len(set(names)) < len(names):
+        raise incomplete(path, "two members have one name")
+    if sum(member.compress_size for member in members) > n_bytes:
+        raise incomplete(path, f"its members claim more than its {n_bytes} bytes")
+    for member in members:
+        stored = member.compress_type == zipfile.ZIP_STORED
+        if member.file_size > member.compress_size * (1 if stored else LARGEST_EXPANSION) + LARGEST_EXPANSION:
+            raise incomplete(path, f"{member.filename} claims {member.file_size} bytes of {member.compress_size}")
+
+
 class MappedZip:
     """A zip file in memory, as far as it is touched, and where in it the contents of its members are."""
 
@@ -116,8 +138,9 @@ class MappedZip:
                 with zipfile.ZipFile(file) as archive:
                     self._members = {member.filename: member for member in archive.infolist()}
                     self._directory_start = archive.start_dir
-            except (zipfile.BadZipFile, ValueError) as error:
+            except NO_ZIP as error:
                 raise incomplete(path, str(error)) from error
+            check_directory(archive.infolist(), path=path, n_bytes=os.fstat(file.fileno()).st_size)
             self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._is_tiled = self._tiles_the_file()
         for member in list(self._members.values())[:: max(1, len(self._members) - 1)]:
@@ -168,11 +191,17 @@ class MappedZip:
         if name not in self._members:
             return None
         content = self.map[self.start(name) : self.start(name) + self.size(name)]
-        if not self.is_plain(name):
-            content = zlib.decompress(content, -zlib.MAX_WBITS)
-        if zlib.crc32(content) != self._members[name].CRC:
-            raise incomplete(self.path, f"{name} does not have the checksum it was written with")
-        return json.loads(content)
+        try:
+            if not self.is_plain(name):
+                content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, LARGEST_DOCUMENT_BYTES)
+            if zlib.crc32(content) != self._members[name].CRC:
+                raise incomplete(self.path, f"{name} does not have the checksum it was written with")
+            document = json.loads(content)
+        except (zlib.error, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise incomplete(self.path, f"{name} is no JSON document: {error}") from error
+        if not isinstance(document, dict):
+            raise incomplete(self.path, f"{name} is no JSON object")
+        return document
 
 
 def _expected_start(member: zipfile.ZipInfo) -> int:
@@ -187,8 +216,9 @@ def check_contents(path: str) -> None:
     """Read the whole file and compare every member with its checksum."""
     try:
         with zipfile.ZipFile(path) as archive:
+            check_directory(archive.infolist(), path=path, n_bytes=os.path.getsize(path))
             damaged = archive.testzip()
-    except zipfile.BadZipFile as error:
-        raise incomplete(path, str(error)) from error
+    except NO_ZIP as error:
+        raise incomplete(path, str(error).removeprefix(f"{path}: ")) from error
     if damaged:
         raise incomplete(path, f"{damaged} does not have the checksum it was written with")

@@ -7,16 +7,21 @@ jsonschema only (both come with Snakemake).
 import difflib
 import glob
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from geom2msm.formats import TRAJECTORY_FORMATS, extension, natural_order, trajectory_names
-from geom2msm.units import frames
+from geom2msm.schema_checks import system_problems
 
+# Names of trajectories become names of files and parts of commands.
+TRAJECTORY_NAME = re.compile(r"\w[\w.+=@,-]*")
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
+# Mixers with attention weights; the driver's environment cannot import them and look.
+ATTENDING_MIXERS = ("equivariant", "transformer")
 
 
 class ConfigError(ValueError):
@@ -40,6 +45,10 @@ def read_yaml(file: str) -> dict:
         document = yaml.load(Path(file).read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not text in UTF-8 ({error})") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: nested too deeply") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     except ConfigError as error:
@@ -75,11 +84,20 @@ def model_schema(model: Mapping) -> dict:
     return schema | {"properties": properties | read_schema(f"mixer_{mixer}")["properties"]}
 
 
+def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+    """In JSON Schema `$` is the very end of a text; Python's matches before a last newline, too."""
+    if isinstance(value, str) and not re.search(re.sub(r"[$]$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})
+
+
 def validated(document: dict, schema: dict, *, file: str, key: str = "") -> dict:
     """The document with defaults filled in; the first mistake, nearest to the root, is raised as ConfigError."""
     filled = _with_defaults(document, schema)
     errors = sorted(
-        Draft202012Validator(schema).iter_errors(filled), key=lambda error: (len(error.absolute_path), str(error.path))
+        Validator(schema).iter_errors(filled), key=lambda error: (len(error.absolute_path), str(error.path))
     )
     if errors:
         raise ConfigError(f"{file}: {_sentence(errors[0], prefix=key)}")
@@ -161,81 +179,9 @@ def load_system(file: str, *, encoders: Mapping) -> dict:
     system = validated(read_yaml(file), read_schema("system"), file=file)
     for name, model in system["models"].items():
         system["models"][name] = validated(model, model_schema(model), file=file, key=f"models.{name}")
-    for problem in _problems(system, encoders):
+    for problem in system_problems(system, encoders):
         raise ConfigError(f"{file}: {problem}")
     return system
-
-
-def _problems(system: dict, encoders: Mapping) -> Iterator[str]:
-    trajectories, msm, models = system["trajectories"], system["msm"], system["models"]
-    brought = [key for key in ("topology", "files") if key in trajectories]
-    if ("simulate" in trajectories) == bool(brought) or len(brought) == 1:
-        yield f"trajectories needs either simulate, or both topology and files; found {', '.join(sorted(trajectories))}"
-    if system["encoder"] not in encoders:
-        yield f"encoder is {system['encoder']!r}; config/encoders.yaml has {', '.join(encoders)}"
-    for role in ("model", "baseline"):
-        if msm[role] not in models:
-            yield f"msm.{role} is {msm[role]!r}, but models has {', '.join(models)}"
-    if msm["lag_ps"] not in msm["scan_lags_ps"]:
-        yield f"msm.scan_lags_ps does not contain msm.lag_ps = {msm['lag_ps']:g}; add it"
-    for rule in system["tokens"]["rules"]:
-        if ("name" in rule) != (rule["per"] == "fragment"):
-            yield f"tokens.rules: {rule['selection']!r}: a rule needs a name if, and only if, it is per: fragment"
-    yield from _network_problems(models)
-    yield from _split_problems(system)
-    yield from _initial_label_problems(models)
-    yield from _lag_problems(system)
-
-
-def _split_problems(system: dict) -> Iterator[str]:
-    split, longest_ps = system["split"], max(model["lag_ps"] for model in system["models"].values())
-    if (split["scheme"] == "blocks") != (split["block_ns"] is not None):
-        yield "split: block_ns goes with scheme: blocks, and that needs it"
-    elif split["block_ns"] is not None and 1000 * split["block_ns"] < 10 * longest_ps:
-        yield (
-            f"split.block_ns = {split['block_ns']:g} is less than ten times the longest lag of a model, "
-            f"{longest_ps:g} ps; the gaps between blocks would take too many frames"
-        )
-    for role in ("model", "baseline"):
-        if system["models"].get(system["msm"][role], {}).get("control", "none") != "none":
-            yield f"msm.{role} is {system['msm'][role]!r}, a negative control, whose variables mean nothing"
-
-
-def _network_problems(models: Mapping) -> Iterator[str]:
-    for name, model in models.items():
-        if "mixer" in model and ("feature" in model) != (model["mixer"] == "mlp"):
-            yield (
-                f"models.{name}: mixer: mlp works on a feature and the other mixers on tokens; "
-                + (
-                    "choose mixer: mlp or remove feature"
-                    if "feature" in model
-                    else "add feature or choose another mixer"
-                )
-            )
-        if model.get("reversible") and model.get("lobes") == 2:
-            yield f"models.{name}: reversible: true needs lobes: 1, for a reversible process looks the same both ways"
-
-
-def _initial_label_problems(models: Mapping) -> Iterator[str]:
-    usable = [name for name, model in models.items() if model["kind"] != "spib"]
-    for name, model in models.items():
-        if model["kind"] == "spib" and model["initial_labels"] not in usable:
-            yield (
-                f"models.{name}.initial_labels is {model['initial_labels']!r}, but must be one of the models of kind "
-                f"vampnet or tica: {', '.join(usable) or 'none here, add one'}"
-            )
-
-
-def _lag_problems(system: dict) -> Iterator[str]:
-    lags = {f"models.{name}.lag_ps": model["lag_ps"] for name, model in system["models"].items()}
-    lags |= {f"msm.scan_lags_ps[{i}]": lag for i, lag in enumerate(system["msm"]["scan_lags_ps"])}
-    trajectories = system["trajectories"]
-    stride = trajectories["stride"]
-    for key, lag_ps in lags.items():
-        try:
-            frames(lag_ps=lag_ps, frame_interval_ps=stride * trajectories["frame_interval_ps"])
-        except ValueError as error:
-            yield f"{key}: {error}" + (", that is trajectories.frame_interval_ps times stride" if stride > 1 else "")
 
 
 def longest_lag_ps(system: Mapping) -> float:
@@ -255,12 +201,17 @@ def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
         raise ConfigError(f"{file}: trajectories.topology is {trajectories['topology']!r}, but there is no such file")
     found: dict[str, str] = {}
     for path, name in trajectory_names(paths).items():
+        if not TRAJECTORY_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{file}: trajectories.files: {path!r} would name its results {name!r}; "
+                "rename it: letters, digits and . _ + = @ , - are safe on every machine, a letter or a digit first"
+            )
         if name in found:
             raise ConfigError(
                 f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one"
             )
         found[name] = path
-        weights = trajectories.get("log_weights", "").format(trajectory=name)
+        weights = trajectories.get("log_weights", "").replace("{trajectory}", name)
         if weights and not Path(weights).is_file():
             raise ConfigError(f"{file}: trajectories.log_weights: there is no file {weights} for {path}")
     return found

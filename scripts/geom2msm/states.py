@@ -85,15 +85,29 @@ def read_dtrajs(
     paths: Sequence[str], centers: Float[np.ndarray, "microstate dimension"]
 ) -> list[Int[np.ndarray, " _"]]:
     """The microstate of every frame: one discrete trajectory per run, whose pieces are joined in their order."""
-    runs: list[list[Int[np.ndarray, " _"]]] = []
-    before = None
-    for path in paths:
-        attributes = read_attributes(path)
-        if before is not None and attributes.get("continues") == before:
-            runs[-1].append(read_microstates(path, centers)[0])
+    return _joined_by_attributes([read_microstates(path, centers)[0] for path in paths], paths)
+
+
+def read_runs(paths: Sequence[str]) -> list[Float[np.ndarray, "_ dimension"]]:
+    """The variables of every frame, one array per run, whose pieces are joined in their order."""
+    return _joined_by_attributes([read_variables(path) for path in paths], paths)
+
+
+def _joined_by_attributes(pieces: Sequence[np.ndarray], paths: Sequence[str]) -> list[np.ndarray]:
+    known = [read_attributes(path) for path in paths]
+    return join_pieces(pieces, [each["trajectory"] for each in known], [each.get("continues") for each in known])
+
+
+def join_pieces(
+    pieces: Sequence[np.ndarray], names: Sequence[str], continues: Sequence[str | None]
+) -> list[np.ndarray]:
+    """Frames of runs: a piece is joined to the one before if that is the one it continues."""
+    runs: list[list[np.ndarray]] = []
+    for piece, before, continued in zip(pieces, [None, *names[:-1]], continues, strict=True):
+        if before is not None and continued == before:
+            runs[-1].append(piece)
         else:
-            runs.append([read_microstates(path, centers)[0]])
-        before = attributes["trajectory"]
+            runs.append([piece])
     return [np.concatenate(run) for run in runs]
 
 

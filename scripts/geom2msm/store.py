@@ -11,6 +11,7 @@ member carries the CRC-32 of its content. After a kill, or a power cut that lost
 was already written, groups count as done up to the first byte that is not as it must be.
 """
 
+import contextlib
 import json
 import os
 import warnings
@@ -28,6 +29,7 @@ from zarr.storage import MemoryStore, ZipStore
 
 from geom2msm.frame_reader import FrameReader, open_zip
 from geom2msm.plain_zip import CACHE_LINE, LARGEST_ALIGNMENT, Member, central_directory
+from geom2msm.provenance import complete, only_writer
 
 SINGLE_CHUNK_BYTES = 1 << 26
 
@@ -75,13 +77,14 @@ class PartialStore:
         # CRC-32 of the chunks that are in the file, in the order of the file: all that is not known beforehand.
         self._crcs = array("I")
         self._end = self._head[-1][0].end
+        self.part.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = contextlib.ExitStack()
+        self._lock.enter_context(only_writer(self.part))
         self._resume()
 
     def _resume(self) -> None:
         """Keep what is whole of an unfinished file with the same head, or begin a new one."""
         head = b"".join(member.local_header() + content for member, content in self._head)
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        self.part.touch()
         with self.part.open("rb") as unfinished:
             continued = unfinished.read(len(head)) == head
             if continued:
@@ -126,6 +129,8 @@ class PartialStore:
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the next chunk of frames of every array."""
         group, n_expected = self.frames_done // self._rows, min(self._rows, self.n_frames - self.frames_done)
+        if n_expected == 0:
+            raise ValueError(f"{self.output}: more than {self.n_frames} frames; what it is made from has grown")
         if arrays.keys() != self._layout.keys():
             raise ValueError(f"{self.output}: arrays {sorted(self._layout)} expected, {sorted(arrays)} given")
         pieces, end, crcs = [], self._end, []
@@ -176,7 +181,8 @@ class PartialStore:
         # name on an incomplete file. Chunks need no such care: their checksums are looked at.
         with self.part.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(self.part, self.output)
+        complete(self.part, self.output)
+        self._lock.close()
 
 
 def _chunk_bytes(values: np.ndarray, layout: ArrayLayout, *, n_rows: int) -> bytes:
@@ -218,7 +224,10 @@ def write_store(
     """Write whole arrays [frame …] at once, as one chunk each where they are not huge."""
     n_frames = len(next(iter(arrays.values())))
     # Nothing tells whether an earlier, unfinished attempt held the same numbers.
-    Path(f"{path}.part").unlink(missing_ok=True)
+    part = Path(f"{path}.part")
+    if part.exists():
+        with only_writer(part):
+            os.truncate(part, 0)
     layout = {name: ArrayLayout(axes[name], values.shape[1:], values.dtype.str) for name, values in arrays.items()}
     largest = max(1, *(described.frame_bytes for described in layout.values()))
     size = max(1, min(n_frames, SINGLE_CHUNK_BYTES // largest))

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogFormatter, NullLocator
 
 from geom2msm.provenance import replace_when_complete
 
@@ -82,6 +83,23 @@ def time_unit(times_ps: Iterable[float | int]) -> tuple[str, float]:
 def short_number(value: float) -> str:
     """Three digits of a number, without an exponent."""
     return f"{float(f'{value:.3g}'):,.10g}" if np.isfinite(value) else "∞"
+
+
+def lag_axis(ax: Axes, lags: Iterable[float], *, unit: str) -> None:
+    """A logarithmic axis of lag times, with a tick at each lag that was asked for and nowhere else."""
+    ax.set(xscale="log", xlabel=f"lag time τ ({unit})")
+    ax.set_xticks(list(lags), [f"{lag:g}" for lag in lags])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def timescale_axis(ax: Axes, *, lowest: float, highest: float, unit: str) -> None:
+    """A logarithmic axis of implied timescales with plain numbers; left as it is if there is nothing to show."""
+    ax.set_ylabel(f"implied timescale ({unit})")
+    if not np.isfinite(lowest) or not np.isfinite(highest):
+        return
+    ax.set(yscale="log", ylim=(lowest, highest))
+    ax.yaxis.set_major_formatter(LogFormatter())
+    ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
 
 
 def label_torsion_axes(ax: Axes) -> None:

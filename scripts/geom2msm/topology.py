@@ -20,6 +20,8 @@ def load_topology(path: str) -> mdtraj.Topology:
         raise ValueError(f"{path}: there is no such file; trajectories.topology names the topology file.")
     try:
         topology = mdtraj.load_topology(path)
+        if path.lower().endswith(PRMTOP):
+            number_as_amber(path, topology)
     # MDTraj's parsers raise whatever they stumble over, bare Exception included.
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -27,8 +29,6 @@ def load_topology(path: str) -> mdtraj.Topology:
             f"{path}: MDTraj cannot read a topology from this file ({reason}); "
             "trajectories.topology must be a PDB, mmCIF, PRMTOP, PSF or GRO file."
         ) from error
-    if path.lower().endswith(PRMTOP):
-        number_as_amber(path, topology)
     repair_elements(topology, element_origins(path, topology))
     return topology
 

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import h5py
 import mdtraj
@@ -17,6 +16,7 @@ from jaxtyping import Float32, Float64, Int
 from mdtraj.utils.unitcell import lengths_and_angles_to_box_vectors
 
 from geom2msm.formats import BINARY_FORMATS, TRAJECTORY_FORMATS, extension
+from geom2msm.trajectory_headers import check_headers
 from geom2msm.trajectory_text import NM_PER_ANGSTROM, CutError, TextFrame, text_frames
 
 
@@ -66,8 +66,10 @@ def binary_pieces(
     path: str, *, atoms: Int[np.ndarray, " atom"] | None, first: int, stride: int, n_piece: int
 ) -> Iterator[SavedFrames]:
     """Reads all frames and keeps every stride-th: MDTraj's own strides differ between formats."""
-    if is_cut(path):
+    if extension(path) == ".dcd" and dcd_is_cut(path):
         raise CutError
+    if extension(path) in (".xtc", ".trr"):
+        check_headers(path)
     file_class, read = BINARY_READERS[extension(path)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*netCDF4", category=UserWarning)  # scipy reads them as well
@@ -170,14 +172,6 @@ BINARY_READERS: dict[str, tuple[type, Callable[..., SavedFrames]]] = {
     **dict.fromkeys((".nc", ".netcdf", ".ncdf"), (mdtraj.formats.NetCDFTrajectoryFile, _read_netcdf)),
     **dict.fromkeys((".h5", ".hdf5"), (Hdf5File, Hdf5File.read)),
 }
-
-
-def is_cut(path: str) -> bool:
-    """Whether a file ends within a frame where MDTraj passes over it in silence."""
-    if extension(path) == ".dcd":
-        return dcd_is_cut(path)
-    # XDR files consist of words of four bytes; of a frame cut within the first word nothing else is seen.
-    return extension(path) in (".xtc", ".trr") and Path(path).stat().st_size % 4 != 0
 
 
 def dcd_is_cut(path: str) -> bool:

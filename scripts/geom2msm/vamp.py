@@ -265,9 +265,9 @@ def model_scores(
             f"n_{name}_pairs": projected.n_pairs,
             f"effective_{name}_pairs": pairs.effective_pairs(),
         }
-    batches = [functions.project(batch) for batch in validation.batch_covariances(batch_pairs)]
+        batches = [functions.project(batch) for batch in pairs.batch_covariances(batch_pairs)]
+        found[f"score_{name}_batch_mean"] = vamp2_score_batch_mean(batches, epsilon=epsilon)
     return found | {
-        "score_validation_batch_mean": vamp2_score_batch_mean(batches, epsilon=epsilon),
         "singular_values": functions.singular_values.tolist(),
         "batch_pairs": min(batch_pairs, len(validation.starts)),
     }

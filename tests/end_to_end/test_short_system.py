@@ -1,22 +1,23 @@
 """The whole way on a short system, as a user goes it: run.py, Snakemake, per-rule environments."""
 
+import csv
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from geom2msm.provenance import sha256_file
+from checkouts import contents
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-COPIED = ("Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
+COPIED = ("CITATION.cff", "Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
 SHARED = (".envs",)
-DETERMINISTIC = ("*.csv", "*.xtc", "*.safetensors", "*.pdf", "*.pdb", "*.zarr.zip")
 
 
 def checkout(folder: Path) -> Path:
@@ -29,6 +30,7 @@ def checkout(folder: Path) -> Path:
         (ROOT / name).mkdir(exist_ok=True)
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(Path(__file__).parent / "short.yaml", folder / "config" / "systems" / "short.yaml")
+    shutil.copy(Path(__file__).parent / "tiny_sweep.yaml", folder / "config" / "sweeps" / "tiny_sweep.yaml")
     (folder / "config" / "config.yaml").write_text("systems: [short]\n")
     return folder
 
@@ -39,15 +41,14 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Checksums of everything that must not depend on how often a run was interrupted."""
-    base = folder / "results"
-    return {str(p.relative_to(base)): sha256_file(p) for pattern in DETERMINISTIC for p in sorted(base.rglob(pattern))}
+    """Everything that both runs have made; the sweep is of another test."""
+    return {name: content for name, content in contents(folder).items() if "/sweeps/" not in name}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = checkout(tmp_path_factory.mktemp("whole") / "geom2msm")
-    result = run(folder)
+    result = run(folder, "--cores", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
 
@@ -76,6 +77,27 @@ def test_the_model_is_one_of_the_trajectories_that_were_simulated(finished):
     assert summary["lag_ps"] == 2.0
 
 
+def test_a_sweep_trains_every_point_and_draws_all(finished):
+    result = run(finished, "sweeps", "--config", "sweeps=[tiny_sweep]")
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = finished / "results/short/sweeps/tiny_sweep"
+    with (folder / "members.csv").open(newline="") as file:
+        members = list(csv.DictReader(file))
+    axes = sorted((row["hidden_channels"], row["lag_ps"], row["fold"]) for row in members if not row["baseline"])
+    assert axes == sorted(product(("8", "16"), ("1.0", "4.0"), ("0", "1")))
+    assert [row["baseline"] for row in members[8:]] == ["tica_torsions"] * 2
+    for row in members:
+        assert 1 <= float(row["score_validation"]) <= int(row["dimensions"]) + 1
+        assert float(row["wall_s"]) > 0
+        assert float(row["peak_memory_mib"]) > 50
+    # One gap, that of the longest lag, for all lags: a score at another lag is of the same frames.
+    pairs = {(row["lag_ps"], int(row["n_validation_pairs"])) for row in members if row["fold"] == "0"}
+    assert pairs == {("1.0", 499), ("2.0", 498), ("4.0", 496)}
+    assert (folder / "sweep_bars.pdf").stat().st_size > 0
+    again = run(finished, "sweeps", "--config", "sweeps=[tiny_sweep]")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
 def test_editing_a_module_reruns_just_the_rules_that_use_it(finished):
     module = finished / "scripts" / "geom2msm" / "kinetics.py"
     text = module.read_text()
@@ -89,11 +111,25 @@ def test_editing_a_module_reruns_just_the_rules_that_use_it(finished):
     assert "train_vampnet" not in planned
 
 
-def test_a_run_killed_again_and_again_ends_with_the_same_results(finished, tmp_path):
+def test_nothing_has_changed_since_it_was_written(finished):
+    result = run(finished, "verify")
+    assert result.returncode == 0, result.stdout
+
+
+def test_all_stages_of_the_system_are_done(finished):
+    result = run(finished, "status")
+    assert result.returncode == 0, result.stdout + result.stderr
+    _, *rows = [line.split("  ") for line in result.stdout.splitlines()]
+    assert {row[0] for row in rows} == {"short", "shared"}
+    for number in (cell.strip() for row in rows for cell in row[1:] if cell.strip() not in ("", "-")):
+        assert len(set(number.split("/"))) == 1, result.stdout
+
+
+def test_on_one_core_and_killed_again_and_again_a_run_ends_with_the_same_bytes(finished, tmp_path):
     folder = checkout(tmp_path / "geom2msm")
     for seconds in (12, 25, 40):
         process = subprocess.Popen(
-            [sys.executable, "run.py"],
+            [sys.executable, "run.py", "--cores", "1"],
             cwd=folder,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -105,6 +141,6 @@ def test_a_run_killed_again_and_again_ends_with_the_same_results(finished, tmp_p
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         run(folder, "--unlock")
-    result = run(folder)
+    result = run(folder, "--cores", "1")
     assert result.returncode == 0, result.stdout + result.stderr
     assert results(folder) == results(finished)

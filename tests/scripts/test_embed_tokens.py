@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import build_token_table
+import embed_range
 import embed_tokens
 import inspect_trajectory
 from geom2msm.encoder.embedding import Embedder
@@ -91,6 +92,35 @@ def test_a_killed_embedding_continues_to_the_same_bytes(files, tmp_path, monkeyp
     embed_tokens.main(**files, tokens=str(path), settings=SETTINGS, **GIVEN)
     assert len(calls) == 3 + 4
     assert path.read_bytes() == (tmp_path / "whole.zarr.zip").read_bytes()
+
+
+def embed_in_ranges(files, folder, n_ranges) -> list[str]:
+    paths = [str(folder / f"{number}-of-{n_ranges}.zarr.zip") for number in range(n_ranges)]
+    for number, path in enumerate(paths):
+        embed_range.main(**files, tokens=path, number=number, n_ranges=n_ranges, settings=SETTINGS, **GIVEN)
+    return paths
+
+
+# 40 frames in chunks of 7 are six chunks: with nine ranges, some are empty.
+@pytest.mark.parametrize("n_ranges", [1, 2, 3, 9])
+def test_ranges_put_together_are_the_bytes_of_one_job(files, tmp_path, monkeypatch, n_ranges):
+    monkeypatch.setattr(Embedding, "chunk_frames", 7)
+    embed_tokens.main(**files, tokens=str(tmp_path / "whole.zarr.zip"), settings=SETTINGS, **GIVEN)
+    ranges = embed_in_ranges(files, tmp_path, n_ranges)
+    embed_tokens.main(**files, tokens=str(tmp_path / "joined.zarr.zip"), settings=SETTINGS, **GIVEN, ranges=ranges)
+    assert (tmp_path / "joined.zarr.zip").read_bytes() == (tmp_path / "whole.zarr.zip").read_bytes()
+
+
+def test_a_range_that_was_embedded_in_another_way_is_refused(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(Embedding, "chunk_frames", 7)
+    ranges = embed_in_ranges(files, tmp_path, 2)
+    with pytest.raises(
+        ValueError, match=r"0-of-2\.zarr\.zip: embedded with neighbor_rule 'all', but this job would use 'nearest32'"
+    ):
+        embed_tokens.main(
+            **files, tokens=str(tmp_path / "joined.zarr.zip"), settings=SETTINGS | {"neighbor_rule": "nearest32"},
+            **GIVEN, ranges=ranges,
+        )  # fmt: skip
 
 
 def test_a_trajectory_shorter_than_its_inventory_says_leaves_no_store(files, tmp_path):

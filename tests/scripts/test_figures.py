@@ -4,7 +4,7 @@ import json
 import re
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
-from itertools import combinations
+from itertools import combinations, cycle, product
 from pathlib import Path
 
 import matplotlib
@@ -15,13 +15,19 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.transforms import Bbox
 
+from dynamics import Dynamics
+from geom2msm.ramachandran import frame_weights, free_energy_map, read_frames, read_torsions
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.style import save_figure, start_figure, state_color
+from geom2msm.verdict_texts import QUESTIONS
+from geom2msm.verdicts import VERDICTS, Judged, headline, table_row
+from molecules import pdb_line
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = str(ROOT / "config/figures.mplstyle")
 BASINS_DEG = np.array([[-80, 150], [-75, -20], [60, 40], [-150, 160], [60, -130]])
 NAMES = ["vampnet", "tica_torsions"]
+VAMP2 = [f"{name}{end}" for name in ("measured", "predicted") for end in ("", "_lower", "_upper")]
 
 
 class Results:
@@ -36,7 +42,14 @@ class Results:
         self.microstates = np.arange(2 * n_states)
         self.msm = str(folder / "msm.npz")
         probability = np.repeat(self.probability() / 2, 2)
-        np.savez(self.msm, active_microstates=self.microstates, stationary_distribution=probability)
+        np.savez(
+            self.msm,
+            active_microstates=self.microstates,
+            stationary_distribution=probability,
+            macrostate_of_microstate=self.microstates // 2,
+            transition_matrix=0.9 * np.eye(len(probability)) + 0.1 * probability,
+            lag_ps=10.0,
+        )
         self.populations = self.table("states", self.state_rows())
         self.rates = self.table("rates", self.rate_rows())
         self.ck_test = self.table("ck_test", self.ck_rows())
@@ -45,7 +58,11 @@ class Results:
         )
         self.scans = [self.table(name, self.scan_rows(factor)) for name, factor in zip(NAMES, (1.0, 0.8), strict=True)]
         self.histories, self.scores, self.baseline = self.members()
+        self.validation()
+        self.structures()
+        self.interpretation()
         self.pretraining = self.table("encoder", self.pretraining_rows())
+        self.sweep = self.table("sweep", self.sweep_rows())
         self.encoder_check = self.json("encoder_check", self.encoder_check_content())
 
     def probability(self) -> np.ndarray:
@@ -141,6 +158,125 @@ class Results:
                 )
         return rows
 
+    def scan_inputs(self) -> dict[str, str]:
+        """Scans of the model and of the baseline, of their members, and the lags proposed: 5 ps and none."""
+        inputs = {}
+        for role, scan, proposed_ps in zip(("model", "baseline"), self.scans, (5.0, None), strict=True):
+            table = pd.read_csv(scan)[["lag_ps", "process", "estimate_ps"]]
+            members = [table.assign(seed=seed, estimate_ps=table.estimate_ps * (0.9 + 0.1 * seed)) for seed in range(3)]
+            inputs[role] = scan
+            inputs[f"{role}_members"] = self.table(f"members-{role}", pd.concat(members).to_dict("records"))
+            inputs[f"{role}_lag"] = self.json(f"lag-{role}", {"proposed_lag_ps": proposed_ps})
+        return inputs
+
+    def free_energy(self) -> str:
+        """Free energies weighted with the model, with errors but for one bin."""
+        with np.load(self.msm) as model:
+            weights = frame_weights(
+                read_frames(self.states, "microstate", like=self.features),
+                model["active_microstates"],
+                model["stationary_distribution"],
+            )
+        bins = pd.concat([free_energy_map(residue, weights) for residue in read_torsions(self.features)])
+        error_kT = np.where(np.arange(len(bins)) > 0, 0.1 + bins.free_energy_kT / 10, np.nan)
+        return self.table("free_energy", bins.assign(error_kT=error_kT).to_dict("records"))
+
+    def validation(self) -> None:
+        """Connectivity, convergence and the consistency of VAMP-2."""
+        sets = [
+            {"lag_ps": lag, "set": number, "n_microstates": size, "fraction_of_frames": share}
+            | {"fraction_of_counts": share**2}
+            for lag in (1.0, 10.0)
+            for number, size, share in ((1, 6, 0.95), (2, 1, 0.05))
+        ]
+        self.connectivity = self.table("connectivity", sets)
+        self.connectivity_verdict = self.json("connectivity", {"verdict": "warn", "reasons": ["95 % of the frames"]})
+        names = ["t2", "t3", *(f"population {state + 1}" for state in range(self.n_states))]
+        parts = [
+            {"end": end, "fraction": fraction, "quantity": name, "estimate": value}
+            | {"lower": 0.8 * value, "upper": 1.3 * value}
+            for end, fraction in (("first", 0.5), ("first", 1.0), ("last", 0.5))
+            for name, value in zip(names, [220.0, 60.0, *self.probability()], strict=True)
+        ]
+        self.convergence = self.table("convergence", parts)
+        self.convergence_verdict = self.json("convergence", {"verdict": "pass", "largest_difference_in_errors": 1.24})
+        scores = [{"lag_ps": lag} | dict.fromkeys(VAMP2, 1 + np.exp(-lag / 100)) for lag in (1.0, 10.0, 20.0)]
+        self.vamp2 = self.table("vamp2_consistency", scores)
+        members = [
+            {"lag_ps": 10.0, "dimensions": dimensions, "score_training": 1.9, "score_validation": 1.8}
+            for dimensions in (1, 3)
+        ]
+        found = {"verdict": "pass", "largest_difference_in_errors": None, "dimensions": 1, "members": members}
+        self.vamp2_verdict = self.json("vamp2_consistency", found)
+
+    def interpretation(self) -> None:
+        """Importance of one token more than there are residues, attention, and maps of the tokens."""
+        tokens = [f"A:{name.replace(' ', '')}" for name in (*self.residues, "NME9")]
+        states, places = range(1, self.n_states + 1), ["class token", *tokens]
+        importances = [
+            {"state": state, "token": token, "residue": name, "method": method}
+            | {"share": [0.9, 0.1, 0.0, 0.0, 0.0, 0.0][token], "share_error": 0.02, "untrained_share": 1 / len(tokens)}
+            for method, state in product(("occlusion", "gradient", "attention"), states)
+            for token, name in enumerate(tokens)
+        ]
+        self.importance = self.table("importance", importances)
+        self.importance_verdict = self.json("importance", {"verdict": "warn", "n_untrained": 9})
+        weights = [
+            {"state": state, "from_place": one, "to_place": other, "attention": 0.1 * state, "untrained": 0.25}
+            for state, one, other in product(states, places, places)
+        ]
+        self.attention = self.table("attention", weights)
+        points = [
+            {"encoder": encoder, "token": token, "residue": name, "residue_name": name[2:5], "state": state}
+            | {"x": 10 * token + self.rng.normal(), "y": state + self.rng.normal()}
+            for encoder, state in product(("pretrained", "random weights"), (0, *states))
+            for token, name in [*enumerate(tokens)] * 4
+        ]
+        self.points = self.table("embedding_map", points)
+        found = {"residue_alike": 0.97, "residue_by_chance": 0.5, "state_alike": None, "state_by_chance": None}
+        separation = {"pretrained": found | {"state_alike": 0.8, "state_by_chance": 0.3}, "random weights": found}
+        self.separation = self.json("embedding_map", {"separation": separation})
+
+    def structures(self) -> None:
+        """Observables of every frame, contacts, and structures of the states."""
+        names, units = ["rmsd", "helix", "sasa", "energy"], ["nm", "1", "nm²", ""]
+        described = {"names": names, "units": units, "frame_interval_ps": 1.0}
+        self.observables = []
+        for path in self.states:
+            macrostate, trajectory = read_array(path, "macrostate"), read_attributes(path)["trajectory"]
+            values = self.rng.normal(size=(self.n_frames, 4)) + macrostate[:, None] * [3, 1, 0, 0]
+            values[:, 2] = np.where(np.arange(self.n_frames) % 2, np.nan, values[:, 2])
+            attributes = described | {"trajectory": trajectory}
+            self.observables.append(
+                self.store(f"observables-{trajectory}", attributes, observables=values.astype("f4"))
+            )
+        rows = [
+            {"state": state + 1, "observable": name, "unit": unit, "mean": state, "standard_deviation": 1.0}
+            | {"mean_lower": state - 0.1 if state else None, "mean_upper": state + 0.1 if state else None}
+            | {f"quantile_{q:g}": state + 2 * (q - 0.5) for q in (0.05, 0.25, 0.5, 0.75, 0.95)}
+            for name, unit in zip(names, units, strict=True)
+            for state in range(self.n_states)
+        ]
+        self.annotation = self.table("annotation", rows)
+        contacts = [f"A:LEU{number} A:TRP{number + 4}" for number in range(4 * self.n_states)]
+        probabilities = [
+            {"state": state, "contact": name, "probability": (state * place / 7) % 1}
+            for state in range(1, self.n_states + 1)
+            for place, name in enumerate(contacts)
+        ]
+        self.contacts = self.table("contacts", probabilities)
+        self.whole_msm = str(self.folder / "whole_msm.npz")
+        with np.load(self.msm) as known:
+            memberships = np.repeat(np.eye(self.n_states), 2, axis=0)
+            np.savez(self.whole_msm, **known, memberships=memberships, lag_frames=2, eigenvalues=[1, 0.9])
+        self.chosen, self.pdbs = [], []
+        for state in range(1, self.n_states + 1):
+            rows = [{"role": "representative", "trajectory": "run-1", "frame": state}]
+            self.chosen.append(self.table(f"state-{state}", [*rows, rows[0] | {"role": "ensemble"}]))
+            atoms = [pdb_line("C", "LIG", 1, symbol="C", x=1.5 * place) for place in range(state + 1)]
+            self.pdbs.append(str(self.folder / f"state-{state}.pdb"))
+            Path(self.pdbs[-1]).write_text("".join(atoms))
+
     def members(self) -> tuple[list[str], list[str], list[str]]:
         histories, scores, baseline = [], [], []
         for fold in range(2):
@@ -176,6 +312,20 @@ class Results:
             for epoch in range(12)
         ]
 
+    def sweep_rows(self) -> list[dict]:
+        """Members of a sweep over two mixers and three lags, and of a baseline that stands at one of the lags."""
+        rows = []
+        for mixer, lag_ps in [*product(("sum", "none"), (1000.0, 2000.0, 5000.0)), (None, 2000.0)]:
+            for fold, seed in product(range(2), range(2 if mixer else 1)):
+                score = 3.0 - lag_ps / 5000 + 0.5 * (mixer == "none") + 0.1 * fold + 0.02 * seed
+                scores = {"score_training": score + 0.5, "score_training_batch_mean": score + 0.6}
+                scores |= {"score_validation": score, "score_validation_batch_mean": score + 0.1}
+                costs = {"wall_s": 100 * score, "sampled_memory_mib": 450.0, "peak_memory_mib": 200 * score}
+                axes = {"mixer": mixer, "lag_ps": lag_ps, "baseline": None if mixer else "tica_torsions"}
+                member = {"fold": fold, "seed": seed, "dimensions": self.n_states, "peak_gpu_memory_mib": 0.0}
+                rows.append(axes | member | scores | costs)
+        return rows
+
     def encoder_check_content(self) -> dict:
         elements = [
             {"element": element, "n_atoms": 10 * number, "r2": 0.9 - 0.1 * number, "standard_error": 0.02}
@@ -183,22 +333,49 @@ class Results:
         ]
         return {"r2": 0.62, "standard_error": 0.01, "n_atoms": 60, "elements": elements, "threshold": 0.3}
 
+    def judged(self) -> str:
+        """Nine checks, of which no two neighbors have the same verdict."""
+        number = "a number that is longer than most of them are"
+        rows = [
+            table_row(check, Judged(verdict, number, 1.0))
+            for check, verdict in zip(QUESTIONS, cycle(VERDICTS), strict=False)
+        ]
+        return self.json("verdicts", {"headline": headline(rows), "rows": rows})
+
     def inputs(self, figure: str) -> dict:
         """Inputs and parameters of a figure's main, by its argument names."""
         maps = {"features": self.features}
         return {
             "ramachandran": maps | {"states": self.states},
-            "free_energy": maps | {"states": self.states, "msm": self.msm},
+            "free_energy": {"free_energy": self.free_energy()},
             "singular_functions": maps | {"variables": self.variables},
-            "implied_timescales": {"model": self.scans[0], "baseline": self.scans[1], "names": NAMES, "lag_ps": 10.0},
+            "implied_timescales": self.scan_inputs() | {"names": NAMES, "lag_ps": 10.0},
+            "connectivity": {"connectivity": self.connectivity, "verdict": self.connectivity_verdict},
+            "convergence": {"convergence": self.convergence, "verdict": self.convergence_verdict},
+            "vamp2_consistency": {"consistency": self.vamp2, "verdict": self.vamp2_verdict, "lag_ps": 10.0},
             "ck_test": {"ck_test": self.ck_test, "verdict": self.verdict},
+            "annotation": {"annotation": self.annotation},
+            "state_contacts": {"probabilities": self.contacts},
+            "observables_on_variables": {"observables": self.observables, "variables": self.variables}
+            | {"states": self.states, "msm": self.whole_msm},
+            "variables_scatter": {"states": self.states, "variables": self.variables}
+            | {"frames": self.chosen, "structures": self.pdbs},
             "learning_curves": {"histories": self.histories, "scores": self.scores},
             "vamp2_scores": {"model": self.scores, "baseline": self.baseline, "names": NAMES},
-            "rates_network": {"states": self.populations, "rates": self.rates},
+            "rates_network": {"states": self.populations, "rates": self.rates, "msm": self.msm},
             "passage_times": {"rates": self.rates},
             "stationary_populations": {"states": self.populations},
             "pretraining": {"history": self.pretraining},
             "encoder_check": {"check": self.encoder_check},
+            "verdicts": {"verdicts": self.judged()},
+            "token_importance": {"importance": self.importance, "verdict": self.importance_verdict},
+            "attention": {"attention": self.attention},
+            "embedding_map": {"points": self.points, "scores": self.separation},
+            "sweep_grid": {"members": self.sweep, "axes": ["mixer", "lag_ps"]},
+            "sweep_curves": {"members": self.sweep, "axes": ["lag_ps", "mixer"]},
+            "sweep_bars": {"members": self.sweep, "axes": ["lag_ps", "mixer"]},
+            "sweep_costs": {"members": self.sweep, "axes": ["lag_ps", "mixer"]},
+            **Dynamics(self.folder, self.probability()).inputs(),
         }[figure]
 
 
@@ -260,7 +437,6 @@ def draw(results, tmp_path_factory):
 
 
 def test_every_figure_has_a_case_and_a_caption(results):
-    assert len(FIGURES) == 12
     for figure in FIGURES:
         assert results.inputs(figure)
         assert (ROOT / f"workflow/report/{figure}.rst").stat().st_size > 200
@@ -292,6 +468,31 @@ def test_a_figure_is_one_or_two_columns_wide_and_fits_a_page(figure, draw):
 WITHOUT_UNIT = {"VAMP-2 score", "epoch", "state", "to state", "from state", "stationary probability"} | {
     "R² of the denoising head",
     "element and number of atoms",
+    "share of the data in the model",
+    "number of microstates or sets",
+    "share of every trajectory",
+    "share of the importance in a state",
+    "attention weight",
+    "energy",
+    *(f"function {number}" for number in (2, 3, 4)),
+    "t-SNE coordinates without scale",
+    "to",
+    "from",
+    "mixer",
+    "first variable of the model",
+    "second variable",
+    "committor",
+    "microstates, by committor",
+    "share of the flux (%)",
+    "autocorrelation of eigenfunctions",
+    "probability to be where it started",
+    "process",
+    "process i",
+    "membership",
+    "stationary probability of the microstates",
+    "population",
+    "states",
+    "net current / sum of both directions",
 }
 
 
@@ -312,11 +513,11 @@ def test_every_axis_says_its_unit(figure, draw):
     drawn = draw(figure).figure
     labels = {label for ax in drawn.axes for label in (ax.get_xlabel(), ax.get_ylabel()) if label}
     labels |= {text for text in (drawn.get_supxlabel(), drawn.get_supylabel()) if text}
-    assert labels or figure == "rates_network"
+    assert labels or figure in ("rates_network", "verdicts")
     bare = {
         label
         for label in labels - WITHOUT_UNIT
-        if not re.search(r"\((°|kT|ps|ns|µs|standard deviations|validation)\)$", label)
+        if not re.search(r"\((°|nm|nm²|fraction|kT|ps|ns|µs|s|MiB|standard deviations|validation)\)$", label)
     }
     assert bare <= {"transition probability"}
 
@@ -434,6 +635,142 @@ def test_timescales_are_drawn_in_the_unit_of_the_label_with_the_chosen_lag_and_t
     assert not gray.get_path().contains_points([(10, 11), (2, 100)]).any()
 
 
+def test_the_strokes_are_the_range_of_the_members_and_the_title_is_the_proposed_lag(draw, results):
+    model, baseline = draw("implied_timescales").axes
+    estimate = pd.read_csv(results.scans[0]).query("process == 1").estimate_ps
+    strokes = [line for line in model.lines if line.get_marker() == "_"]
+    for stroke, factor in zip(strokes[:2], (0.9, 1.1), strict=True):
+        np.testing.assert_allclose(stroke.get_ydata(), factor * estimate)
+    assert model.get_title() == "vampnet, flat from 5 ps on"
+    assert baseline.get_title() == "tica torsions, flat nowhere"
+
+
+def test_connectivity_draws_the_largest_set_and_counts_all(draw):
+    drawn = draw("connectivity")
+    shares, numbers = drawn.axes
+    assert [line.get_ydata().tolist() for line in shares.lines] == [[0.95] * 2, [0.95**2] * 2]
+    assert [line.get_ydata().tolist() for line in numbers.lines] == [[7, 7], [6, 6], [2, 2]]
+    assert drawn.figure.get_suptitle() == "warn: 95 % of the frames"
+
+
+def test_the_second_half_is_drawn_beside_the_first_with_an_open_symbol(draw):
+    drawn = draw("convergence")
+    times, populations = drawn.axes
+    assert times.get_ylabel() == "implied timescale (ps)"
+    opened = [line for line in populations.lines if line.get_markerfacecolor() == "1"]
+    np.testing.assert_allclose([line.get_ydata()[0] for line in opened], [16 / 21, 4 / 21, 1 / 21])
+    assert all(0.5 < line.get_xdata()[0] < 0.55 for line in opened)
+    assert drawn.figure.get_suptitle() == "pass: halves differ by up to 1.2 errors"
+
+
+def test_members_that_score_other_functions_are_left_out(draw):
+    drawn = draw("vamp2_consistency")
+    members = drawn.saved[drawn.saved.data != "all frames"]
+    assert members.score.tolist() == [1.9, 1.8]
+    assert drawn.axes[0].get_title() == "pass: not estimable"
+
+
+def test_importance_shows_every_way_with_untrained_networks_behind(draw, results):
+    drawn = draw("token_importance")
+    assert [ax.get_title().split("\n")[-1] for ax in drawn.axes] == ["occlusion", "gradient", "attention"]
+    assert drawn.axes[0].get_title().startswith("warn; gray: mean of 9 untrained networks")
+    for ax in drawn.axes:
+        assert [bar.get_height() for bar in ax.patches] == [0.5, 0.5]
+        points = [bar[0] for bar in ax.containers[1:]]
+        assert [to_hex(line.get_color()) for line in points] == [state_color(state).lower() for state in (1, 2, 3)]
+        assert all(line.get_ydata().tolist() == [0.9, 0.1] for line in points)
+
+
+def test_attention_has_one_scale_and_ends_with_untrained_networks(draw):
+    panels = draw("attention").axes
+    assert [ax.get_title() for ax in panels] == ["state 1", "state 2", "state 3", "untrained, all states"]
+    images = [ax.images[0] for ax in panels]
+    assert [image.get_clim() for image in images] == 4 * [pytest.approx((0, 0.3))]
+    np.testing.assert_allclose([image.get_array().mean() for image in images], [0.1, 0.2, 0.3, 0.25])
+
+
+def test_maps_are_colored_by_residue_above_and_by_state_below(draw):
+    above, above_random, below, below_random = draw("embedding_map").axes
+    assert [text.get_text() for text in above.texts] == ["ALA", "NME"]
+    assert above.get_title() == "pretrained\nresidue type: 97% of neighbors alike (chance 50%)"
+    assert below.get_title() == "state: 80% of neighbors alike (chance 30%)"
+    assert below_random.get_title() == "state: only one"
+    colors = {to_hex(points.get_facecolor()[0]) for points in below.collections}
+    assert colors == {to_hex(state_color(state)) for state in range(4)}
+    assert not colors & {to_hex(points.get_facecolor()[0]) for points in above_random.collections}
+
+
+def test_annotation_has_a_point_per_state_and_no_bar_where_there_is_no_interval(draw):
+    drawn = draw("annotation")
+    assert [ax.get_ylabel() for ax in drawn.axes] == ["RMSD (nm)", "helix (fraction)", "SASA (nm²)", "energy"]
+    for ax in drawn.axes:
+        point, caps, (bars,) = ax.containers[0]
+        assert point.get_ydata().tolist() == [0, 1, 2]
+        assert sum(len(segment) == 2 and np.isfinite(segment).all() for segment in bars.get_segments()) == 2
+        spreads = [line for line in ax.lines if line not in (point, *caps)]
+        assert [to_hex(line.get_color()) for line in spreads[::2]] == [state_color(n).lower() for n in (1, 2, 3)]
+
+
+def test_contacts_that_differ_most_come_first_and_a_single_chain_is_not_named(draw, results):
+    (ax,) = draw("state_contacts").axes
+    image = ax.images[0].get_array()
+    spread = image.max(axis=1) - image.min(axis=1)
+    assert (np.diff(spread) <= 1e-12).all()
+    wide = pd.read_csv(results.contacts).pivot(index="contact", columns="state", values="probability")
+    assert spread[0] == pytest.approx((wide.max(axis=1) - wide.min(axis=1)).max())
+    first = ax.get_yticklabels()[0].get_text()
+    assert re.fullmatch(r"LEU\d+ – TRP\d+", first)
+    np.testing.assert_allclose(image[0], wide.loc["A:" + first.replace(" – ", " A:")])
+
+
+def test_without_a_contact_that_differs_the_figure_says_so(tmp_path):
+    results = Results(tmp_path / "results")
+    Path(results.contacts).write_text("state,contact,probability,probability_lower,probability_upper\n")
+    drawn = Drawn("state_contacts", results, tmp_path)
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["no contact tells the states apart"]
+
+
+def test_slow_variables_are_drawn_against_what_explains_them_best(draw):
+    drawn = draw("observables_on_variables")
+    titles = [ax.get_title() for ax in drawn.axes]
+    assert titles[:3] == [f"function {number} (standard deviations)" for number in (2, 3, 4)]
+    curves = drawn.saved[drawn.saved.other_observable.isna()]
+    best = curves.groupby(["function", "observable"]).explained.first().unstack().idxmax(axis=1)
+    assert best[2] == "rmsd"
+    assert drawn.axes[3].get_xlabel() == "RMSD (nm)"
+    value = curves[(curves.function == 2) & (curves.observable == "rmsd")]
+    np.testing.assert_allclose(drawn.axes[3].lines[0].get_ydata(), value["mean"], rtol=1e-5)
+    assert titles[3] == f"function 2, {value.explained.iloc[0]:.0%} explained"
+
+
+def test_frames_are_scattered_in_three_planes_and_in_space_with_a_star_per_state(draw, results):
+    drawn = draw("variables_scatter")
+    labels = {(ax.get_xlabel(), ax.get_ylabel()) for ax in drawn.axes if "function" in ax.get_xlabel()}
+    assert labels == {(f"function {x}", f"function {y}") for x, y in ((2, 3), (2, 4), (3, 4))}
+    assert [ax.get_title() for ax in drawn.axes if "state" in ax.get_title()] == ["state 1", "state 2", "state 3"]
+    stars = drawn.saved[drawn.saved.role == "representative"]
+    np.testing.assert_allclose(
+        stars[["function 2", "function 3"]], read_array(results.variables[1], "variables")[1:4, :2]
+    )
+    np.testing.assert_allclose(drawn.axes[0].collections[-1].get_offsets(), stars[["function 2", "function 3"]])
+    assert sum(ax.name == "3d" for ax in drawn.figure.axes) == 1
+    sticks = [len(ax.collections[0].get_segments()) for ax in drawn.axes if "state" in ax.get_title()]
+    assert sticks == [1, 2, 3]
+
+
+def test_a_single_slow_variable_is_drawn_over_the_time(tmp_path):
+    results = Results(tmp_path / "results")
+    for path in results.variables:
+        name, values = Path(path).name.removesuffix(".zarr.zip"), read_array(path, "variables")[:, :1]
+        results.store(name, read_attributes(path), variables=values)
+    first, *_ = Drawn("variables_scatter", results, tmp_path).axes
+    assert (first.get_xlabel(), first.get_ylabel()) == ("time (ps)", "function 2")
+
+
+def test_a_ck_test_without_comparisons_says_so():
+    assert script("ck_test").largest_deviation({"largest_deviation": None}) == "nothing could be compared"
+
+
 def test_the_ck_test_names_its_largest_deviation(draw):
     drawn = draw("ck_test")
     assert drawn.figure.get_suptitle() == "pass: the largest deviation is 0.032, and 1.2 standard errors"
@@ -481,7 +818,7 @@ def test_node_areas_are_probabilities_and_unseen_transitions_have_no_arrow(draw,
     areas = np.array([node.get_sizes()[0] for node in network.collections])
     np.testing.assert_allclose(areas / areas.sum(), results.probability())
     assert len([text for text in network.texts if getattr(text, "arrow_patch", None)]) == 4
-    assert network.get_title() == "mean first passage times (ps)"
+    assert "mean first passage time" in network.get_title()
 
 
 def test_the_names_of_states_lie_beside_their_nodes(draw, larger_drawings):
@@ -505,6 +842,57 @@ def test_every_passage_time_is_written_with_its_interval(draw):
         texts[tuple(map(float, text.xy))].append(text.get_text())
     assert texts[2.0, 1.0] == ["210", "168–273"]
     assert len(texts) == 6
+
+
+def test_the_grid_of_a_sweep_holds_every_mean_and_the_best_is_bold(draw, results):
+    (grid,) = draw("sweep_grid").axes
+    members = pd.read_csv(results.sweep)
+    texts = {(*text.xy, text.get_fontweight()): text.get_text() for text in grid.texts if "±" in text.get_text()}
+    assert [label.get_text() for label in grid.get_xticklabels()] == ["sum", "none"]
+    assert [label.get_text() for label in grid.get_yticklabels()] == ["1", "2", "5", "tica torsions"]
+    assert len(texts) == 7
+    best = members[(members.mixer == "none") & (members.lag_ps == 1000)].score_validation
+    assert texts[1, 0, "bold"] == f"{best.mean():.2f} ± {best.std(ddof=1):.2f}"
+    assert {text for *place, text in texts} - {"bold"} == {"normal"}
+    small = next(text.get_text() for text in grid.texts if text.xy == (1, 0) and "|" in text.get_text())
+    assert small == f"{best.mean() + 0.1:.2f} | {best.mean() + 0.5:.2f}"
+
+
+def test_curves_of_a_sweep_are_means_with_deviations_over_folds_and_seeds(draw):
+    drawn = draw("sweep_curves")
+    (ax,) = drawn.axes
+    points = drawn.saved[drawn.saved.baseline.isna() & (drawn.saved.mixer == "sum")]
+    solid = next(bar for bar in ax.containers if bar.get_label() == "mixer sum")
+    np.testing.assert_allclose(solid[0].get_ydata().astype(float), points.score_validation_mean, rtol=1e-6)
+    heights = [np.ptp(segment[:, 1]) / 2 for segment in solid[2][0].get_segments()]
+    np.testing.assert_allclose(heights, points.score_validation_sd, rtol=1e-5)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "5"]
+    assert ax.get_xlabel() == "lag (ns)"
+    (baseline,) = [line for line in ax.lines if line.get_label() == "tica torsions"]
+    assert list(baseline.get_xdata()) == [2000.0]
+
+
+def test_bars_of_a_sweep_show_their_members_but_not_those_of_baselines(draw, results):
+    (ax,) = draw("sweep_bars").axes
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    members = pd.read_csv(results.sweep).dropna(subset="mixer")
+    assert sorted(y for line in dots for y in line.get_ydata()) == pytest.approx(sorted(members.score_validation))
+    # The bars of a group stand side by side.
+    edges = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.containers[0].patches)
+    others = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.containers[3].patches)
+    assert [right for _, right in edges] == pytest.approx([left for left, _ in others])
+
+
+def test_costs_of_a_sweep_are_those_of_the_gpu_where_one_was_used(draw, results, tmp_path):
+    assert [ax.get_ylabel() for ax in draw("sweep_costs").axes] == [
+        "wall time of a training (s)", "peak memory of a training (MiB)",
+    ]  # fmt: skip
+    on_gpu = Results(tmp_path / "results")
+    table = pd.read_csv(on_gpu.sweep).assign(peak_gpu_memory_mib=300.0)
+    table.to_csv(on_gpu.sweep, index=False)
+    memory = Drawn("sweep_costs", on_gpu, tmp_path).axes[1]
+    assert memory.get_ylabel() == "peak memory on the GPU (MiB)"
+    assert {y for bars in memory.containers for y in bars[0].get_ydata()} == {300.0}
 
 
 def test_free_energies_are_relative_to_the_most_probable_state(draw):

@@ -32,6 +32,7 @@ SPLIT = {"scheme": "trajectories", "n_folds": 2, "nested": True, "block_ns": Non
 SCORES = {
     "score_training",
     "score_validation",
+    "score_training_batch_mean",
     "score_validation_batch_mean",
     "best_epoch",
     "seconds",

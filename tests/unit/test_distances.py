@@ -1,5 +1,6 @@
 """Distances as features: which pairs, their values against a direct loop, streaming, and refusals."""
 
+import hashlib
 import json
 
 import mdtraj
@@ -106,7 +107,8 @@ def trajectory(tmp_path):
     frames.save_dcd(str(tmp_path / "run-0.dcd"))
     frames[0].save_pdb(str(tmp_path / "top.pdb"))
     inventory = {"system": "test", "trajectory": "run-0", "frame_interval_ps": 4.0, "stride": 2, "n_frames": 12}
-    inventory |= {"make_whole": True, "selection": "resname ALA"}
+    digest = hashlib.sha256((tmp_path / "run-0.dcd").read_bytes()).hexdigest()
+    inventory |= {"make_whole": True, "selection": "resname ALA", "sha256": digest}
     (tmp_path / "run-0.json").write_text(json.dumps(inventory))
     return [str(tmp_path / name) for name in ("run-0.dcd", "top.pdb", "run-0.json")], xyz
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from geom2msm.judgement import without_nan
 from geom2msm.kinetics import mean_first_passage_times
 from geom2msm.markov import (
     MsmSettings,
@@ -11,6 +12,7 @@ from geom2msm.markov import (
     eigenvalues,
     estimate_model,
     implied_timescales,
+    interval,
     sample_posterior,
     scan_lags,
     timescale_table,
@@ -90,6 +92,12 @@ def test_the_posterior_is_the_same_for_the_same_seed_and_another_for_another():
     first, again, other = (sample_posterior(model, n_samples=20, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.transition_matrices, again.transition_matrices)
     assert not np.array_equal(first.transition_matrices, other.transition_matrices)
+
+
+def test_an_interval_holds_one_more_draw_as_often_as_it_says():
+    draws = np.random.default_rng(0).random((101, 20_000))
+    lower, upper = interval(draws[:100])
+    assert ((lower <= draws[100]) & (draws[100] <= upper)).mean() == pytest.approx(0.95, abs=0.004)
 
 
 def test_twice_the_lag_does_not_make_the_posterior_narrower():
@@ -175,6 +183,15 @@ def test_errors_too_large_to_see_anything_warn():
     found = ck_verdict(comparison(0.5, 0.5, half_width=0.4))
     assert found["verdict"] == "warn"
     assert "more data" in found["reasons"][0]
+
+
+def test_a_test_without_any_comparison_is_not_estimable_and_has_no_number():
+    table = comparison(0.5, 0.5)
+    table.loc[table.multiple > 1, [name for name in table if name.startswith("estimated")]] = np.nan
+    found = without_nan(ck_verdict(table))
+    assert found["verdict"] == "not estimable"
+    assert found["largest_deviation"] is None
+    assert found["largest_deviation_in_errors"] is None
 
 
 def test_what_cannot_be_estimated_at_a_multiple_of_the_lag_warns():

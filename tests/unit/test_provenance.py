@@ -1,11 +1,22 @@
 """Digests follow the imports, and outputs are complete or absent."""
 
+import importlib.metadata
 import json
+import multiprocessing
 
+import numpy as np
 import pytest
 
 from geom2msm import provenance as module
-from geom2msm.provenance import provenance, replace_when_complete, sha256_file, source_digest, source_files
+from geom2msm.provenance import (
+    only_writer,
+    provenance,
+    replace_when_complete,
+    sha256_file,
+    source_digest,
+    source_files,
+)
+from geom2msm.store import write_store
 
 
 @pytest.fixture
@@ -58,3 +69,49 @@ def test_provenance_names_inputs_settings_and_versions(tmp_path):
     assert made_from["settings"] == {"lag_ps": 2.0}
     assert "numpy" in made_from["versions"]
     json.dumps(made_from)
+
+
+def test_what_is_read_and_written_stands_in_the_log_as_sha256sum_checks_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO")
+    (tmp_path / "in.csv").write_text("x")
+    provenance(inputs={"table": "in.csv"}, settings={})
+    with replace_when_complete("results/a.json") as part:
+        part.write_text("{}")
+    lines = [f"read {sha256_file('in.csv')}  in.csv", f"wrote {sha256_file('results/a.json')}  results/a.json"]
+    assert caplog.messages == lines
+
+
+def hold(part, held, done):
+    with only_writer(part):
+        held.set()
+        done.wait(20)
+
+
+def test_a_file_that_another_process_writes_is_left_alone(tmp_path):
+    processes, path = multiprocessing.get_context("spawn"), tmp_path / "a.json"
+    held, done = processes.Event(), processes.Event()
+    other = processes.Process(target=hold, args=(tmp_path / "a.json.part", held, done))
+    other.start()
+    assert held.wait(20)
+    with (
+        pytest.raises(ValueError, match=r"a\.json\.part: another process is writing this file"),
+        replace_when_complete(path),
+    ):
+        pass
+    with pytest.raises(ValueError, match="another process is writing this file"):
+        write_store(f"{path}", attributes={}, arrays={"x": np.zeros(3)}, axes={"x": ("frame",)})
+    done.set()
+    other.join()
+    with replace_when_complete(path) as part:
+        part.write_text("{}")
+    assert path.read_text() == "{}"
+
+
+def test_versions_are_of_this_environment_not_of_what_was_appended_to_its_path(tmp_path, monkeypatch):
+    (tmp_path / "leaked-1.0.dist-info").mkdir()
+    (tmp_path / "leaked-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: leaked\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(module, "REPORTED_PACKAGES", ("leaked", "numpy"))
+    assert importlib.metadata.version("leaked") == "1.0"
+    assert set(provenance(inputs={}, settings={})["versions"]) == {"python", "numpy"}

@@ -1,5 +1,6 @@
 """Config mistakes: each is one sentence with the file, the key, what was found and what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,23 @@ def test_blocks_shorter_than_ten_lags_are_refused(system, tmp_path):
 def test_a_negative_control_is_no_basis_of_a_markov_model(system, tmp_path):
     system["models"]["vampnet"]["control"] = "time_shuffled"
     assert "msm.model is 'vampnet', a negative control" in refusal(tmp_path, system)
+
+
+@pytest.mark.parametrize(
+    ("ends", "complaint"),
+    [
+        ({"source": [4]}, "msm.transition_paths.source is [4], but msm.n_macrostates = 3"),
+        ({"source": "slowest_process"}, "cannot both be slowest_process"),
+        ({"source": [1, 2], "target": [2]}, "they must differ"),
+        ({"source": "least_probable", "target": [3]}, "they must differ"),
+        ({"source": [1, 2, 3]}, "no state is left"),
+        ({"source": "fastest"}, "must be"),
+    ],
+)
+def test_transition_paths_lead_from_some_states_to_others(ends, complaint, tmp_path):
+    system = yaml.safe_load((ROOT / "config/systems/alanine_dipeptide.yaml").read_text())
+    system["msm"]["transition_paths"] = ends
+    file = tmp_path / "system.yaml"
+    file.write_text(yaml.safe_dump(system))
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        load_system(str(file), encoders={system["encoder"]: {}})

@@ -71,6 +71,8 @@ def pretended_uv(tmp_path):
         ("pytorch >=2.6,<3", ("torch", ">=2.6,<3")),
         ("pytorch_geometric>=2.6, <3", ("torch-geometric", ">=2.6,<3")),
         ("matplotlib-base !=3.10", ("matplotlib", "!=3.10")),
+        ("jinja2", ("jinja2", "")),
+        ("jinja2 >=3.1,<4", ("jinja2", ">=3.1,<4")),
         ("python >=3.11,<3.13", ("python", ">=3.11,<3.13")),
     ],
 )

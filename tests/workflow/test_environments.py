@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 from geom2msm.provenance import imported_modules, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
-ENV_FILES = sorted((ROOT / "envs").glob("*.yaml"))
+ENV_FILES = sorted((ROOT / "envs").rglob("*.yaml"))
+CUDA_FILES = sorted((ROOT / "envs/cuda").glob("*.yaml"))
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 LOCKS = sorted(path for path in (ROOT / "requirements").iterdir())
 # import name -> conda-forge's name, where they differ
@@ -87,7 +88,7 @@ def test_the_tests_run_with_the_versions_that_users_get():
     assert constraints.items() <= pinned(ROOT / "requirements/test.lock").items()
 
 
-@pytest.mark.parametrize("name", ["driver", "constraints", "test"])
+@pytest.mark.parametrize("name", ["driver", "slurm", "constraints", "test"])
 def test_the_lock_answers_its_requirements(name):
     lock = next((ROOT / "requirements").glob(f"{name}.[lt]*"))
     versions = pinned(lock)
@@ -108,6 +109,27 @@ def test_the_driver_lock_has_hashes_and_nothing_scientific():
     lock = ROOT / "requirements/driver.lock"
     assert lock.read_text().count(" \\\n    --hash=sha256:") >= len(pinned(lock))
     assert not pinned(lock).keys() & {"numpy", "pandas", "scipy", "torch"}
+
+
+def test_the_lock_for_slurm_adds_to_the_driver_and_changes_nothing():
+    driver, slurm = (pinned(ROOT / f"requirements/{name}.lock") for name in ("driver", "slurm"))
+    assert driver.items() <= slurm.items()
+    assert (ROOT / "requirements/slurm.lock").read_text().count(" \\\n    --hash=sha256:") >= len(slurm)
+
+
+@named(CUDA_FILES)
+def test_a_variant_with_cuda_differs_in_torch_only(path):
+    plain, cuda = set(dependencies(ROOT / "envs" / path.name)), set(dependencies(path))
+    (torch,) = plain - cuda
+    assert {spec.split()[0] for spec in cuda - plain} == {"pytorch-gpu", "cuda-version"}
+    assert torch.replace("pytorch ", "pytorch-gpu ") in cuda
+
+
+def test_rules_that_ask_for_a_gpu_have_a_variant_with_cuda():
+    rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    named = set(re.findall(r'with_cuda\("../../envs/(\w+)\.yaml"\)', rules))
+    assert named == {path.stem for path in CUDA_FILES}
+    assert rules.count("gpu=gpus()") == len(named)
 
 
 def missing_packages(modules: set[str], declared: set[str]) -> set[str]:

@@ -19,13 +19,15 @@ PACKAGE = ROOT / "scripts" / "geom2msm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 SNAKEMAKE = ROOT / ".driver" / "bin" / "snakemake"
-COLLECTING_RULES = {"all", "figures"}
+COLLECTING_RULES = {"all", "figures", "sweeps"}
 # A module imports only from groups to the left of its own, and from its own group.
 LAYERS = [
-    {"log", "provenance", "units", "formats", "schema", "config_reference", "download"},
+    {"log", "provenance", "units", "formats", "schema", "config_reference", "download", "judgement"}
+    | {"schema_checks", "sweeps", "sweep_table", "resource_estimates", "papers"},
     {"residues", "elements", "topology_files", "topology", "token_rules", "token_table"},
-    {"periodic", "molecules", "trajectory_text", "trajectory_formats"},
-    {"trajectory", "trajectory_checks", "torsions", "distances", "log_weights", "simulation"},
+    {"periodic", "molecules", "trajectory_text", "trajectory_headers", "trajectory_formats"},
+    {"trajectory", "trajectory_checks", "torsions", "distances", "log_weights", "simulation"}
+    | {"observables", "named_observables", "contacts"},
     {"plain_zip", "frame_reader", "store", "tokens"},
     {"environment"},
     {"encoder"},
@@ -34,8 +36,15 @@ LAYERS = [
     {"stored_tokens", "token_pairs", "tica"},
     {"vampnet", "training_state", "training", "history", "projection", "ensemble"}
     | {"spib", "spib_state", "spib_training"},
-    {"markov", "markov_validation", "kinetics", "states", "initial_states"},
-    {"ramachandran", "style"},
+    {"interpreted", "importance", "attention_maps", "importance_summary", "embedding_maps"},
+    {"markov", "markov_validation", "kinetics", "states", "initial_states", "resampling"}
+    | {"transition_paths", "passage_times", "relaxation", "hidden_markov", "spectrum", "reversibility"},
+    {"lag_choice", "connectivity", "sampling", "convergence", "vamp2_consistency", "member_scans"}
+    | {"verdict_texts", "verdicts"},
+    {"ramachandran", "style", "free_energy", "network", "annotation", "state_contacts", "ensembles"}
+    | {"observable_curves", "scattered", "sticks", "sweep_summary"}
+    | {"verification", "status"}
+    | {"captions", "report_figures", "report_page", "report_tables"},
 ]  # fmt: skip
 
 
@@ -65,6 +74,14 @@ def test_a_rule_names_its_script_environment_log_and_source(rule):
     assert f'source=source_digest("{rule}")' in RULES[rule]
     assert "log:" in RULES[rule]
     assert (ROOT / "scripts" / f"{rule}.py").is_file()
+
+
+@pytest.mark.parametrize("rule", sorted(set(RULES) - COLLECTING_RULES))
+def test_a_rule_asks_for_more_at_every_attempt(rule):
+    # workflow/rules/resources.smk; a number would be the same when a cluster submits the job again.
+    assert re.search(r"^ +mem_mb=(memory\(|\w+_memory,)", RULES[rule], re.MULTILINE)
+    assert re.search(r"^ +runtime=(duration\(|\w+_duration,)", RULES[rule], re.MULTILINE)
+    assert not re.search(r"^ +retries:", RULES[rule], re.MULTILINE), "retries belong into the profile"
 
 
 def test_every_script_and_environment_belongs_to_a_rule():
@@ -168,6 +185,19 @@ def test_every_system_gives_a_complete_graph_of_jobs(system):
     result = snakemake("--dry-run", "--quiet", "rules", "--config", f"systems=[{system}]", "--forceall")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "figure_implied_timescales" in result.stdout
+
+
+@needs_snakemake
+def test_a_system_without_a_model_on_torsions_needs_no_backbone(tmp_path):
+    system = yaml.safe_load((ROOT / "config" / "systems" / "alanine_dipeptide.yaml").read_text())
+    system["models"]["tica_torsions"]["feature"] = "residue_distances"
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "other.yaml").write_text(yaml.safe_dump(system))
+    words = ("--dry-run", "--quiet", "rules", "--forceall", "--config")
+    result = snakemake(*words, f"folder={tmp_path}", "systems=[other]")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "figure_implied_timescales" in result.stdout
+    assert not re.search("torsions|ramachandran|free_energy", result.stdout)
 
 
 @needs_snakemake

@@ -39,7 +39,7 @@ def test_help_is_short_and_sets_nothing_up():
     result = subprocess.run([sys.executable, "run.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0
     assert "python3 run.py test" in result.stdout
-    assert len(result.stdout.splitlines()) <= 16
+    assert len(result.stdout.splitlines()) <= 18
     assert time.monotonic() - start < 2
 
 
@@ -85,6 +85,21 @@ def test_another_workflow_profile_replaces_ours(run):
     assert "--cores" not in command
 
 
+def test_slurm_has_its_own_driver_and_profile(run):
+    command = run.snakemake_command(["-n"], Path("envs"), interactive=False, driver=run.CLUSTER)
+    assert command[0] == str(run.CLUSTER / "bin/snakemake")
+    assert command[-3:] == ["--workflow-profile", "workflow/profiles/slurm", "-n"]
+
+
+def test_slurm_installs_exactly_its_lock_and_passes_the_arguments_on(run, monkeypatch):
+    calls = []
+    for name in ("require_platform", "make_driver", "make_cluster_driver"):
+        monkeypatch.setattr(run, name, lambda name=name: calls.append(name))
+    monkeypatch.setattr(run, "run_workflow", lambda arguments, driver: calls.append((arguments, driver)) or 0)
+    assert run.main(["slurm", "--jobs", "5"]) == 0
+    assert calls[-2:] == ["make_cluster_driver", (["--jobs", "5"], run.CLUSTER)]
+
+
 def test_progress_bars_are_for_terminals_only(run):
     assert "rich" in run.snakemake_command([], Path("envs"), interactive=True)
     assert "rich" not in run.snakemake_command([], Path("envs"), interactive=False)
@@ -116,6 +131,38 @@ def test_the_report_is_made_again_only_when_something_is_newer(run, tmp_path, mo
     assert run.is_newest(report)
     os.utime(figure, (time.time() + 10,) * 2)
     assert not run.is_newest(report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "written", "said"),
+    [
+        ([], 0, True, True),
+        ([], 0, False, True),
+        ([], 1, True, False),
+        (["--config", "systems=[pentapeptide]"], 0, True, True),
+        (["-n"], 0, False, False),
+    ],
+)
+def test_where_the_page_is_is_said_when_there_is_a_new_one(
+    run, tmp_path, monkeypatch, capsys, arguments, code, written, said
+):
+    page = tmp_path / "results/report.html"
+    page.parent.mkdir()
+    page.touch()
+    os.utime(page, (1, 1))
+
+    def snakemake(command, environment):
+        if written:
+            page.touch()
+        return code
+
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "PAGE", page)
+    monkeypatch.setattr(run, "REPORT", page.with_suffix(".zip"))
+    monkeypatch.setattr(run, "deployment", lambda driver: ({}, tmp_path))
+    monkeypatch.setattr(run, "run", snakemake)
+    assert run.run_workflow(arguments) == code
+    assert ("results/report.html" in capsys.readouterr().err) is said
 
 
 def test_pip_settings_are_read_with_the_precedence_of_pip(run):

@@ -1,10 +1,13 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(str(workflow.current_basedir)).parents[1] / "scripts"))
+REPOSITORY = Path(str(workflow.current_basedir)).parents[1]
+sys.path.append(str(REPOSITORY / "scripts"))
 
+from geom2msm.papers import asked_figures, asked_sweeps, asked_systems, load_papers
 from geom2msm.provenance import source_digest
 from geom2msm.schema import (
+    ATTENDING_MIXERS,
     ConfigError,
     load_encoders,
     load_system,
@@ -13,16 +16,37 @@ from geom2msm.schema import (
     trajectory_files,
     validated,
 )
+from geom2msm.sweeps import expand_sweep, read_sweep
 from snakemake.exceptions import WorkflowError
 
+
+def own_file(path):
+    """A file of the working folder or, where another workflow uses this one as a module, of this repository."""
+    return path if Path(path).exists() or not (REPOSITORY / path).exists() else str(REPOSITORY / path)
+
+
+STYLE = own_file("config/figures.mplstyle")
+
 try:
-    validated(dict(config), read_schema("config"), file="config/config.yaml")
-    ENCODERS = load_encoders("config/encoders.yaml")
+    SELECTED = validated(dict(config), read_schema("config"), file="config/config.yaml")
+    FOLDER = SELECTED["folder"]
+    ENCODERS = load_encoders(own_file("config/encoders.yaml"))
+    for source in [*ENCODERS["geometries"].values(), *(e["weights"] for e in ENCODERS["encoders"].values())]:
+        source["path"] = own_file(source["path"])
+    PAPERS = load_papers(own_file("config/papers.yaml"))
+    ASKED = asked_figures(PAPERS, sys.argv, folder=FOLDER)
+    SWEEP_FILES = {name: f"{FOLDER}/sweeps/{name}.yaml" for name in [*SELECTED["sweeps"], *asked_sweeps(ASKED)]}
+    # The systems that are run, which `rule all` is about, and those that only a sweep or a paper's figure is about.
+    OTHERS = [*asked_systems(ASKED), *(read_sweep(file)["system"] for file in SWEEP_FILES.values())]
     SYSTEMS = {
-        name: load_system(f"config/systems/{name}.yaml", encoders=ENCODERS["encoders"]) for name in config["systems"]
+        name: load_system(f"{FOLDER}/systems/{name}.yaml", encoders=ENCODERS["encoders"])
+        for name in dict.fromkeys([*SELECTED["systems"], *OTHERS])
+    }
+    SWEEPS = {
+        name: expand_sweep(file, systems=SYSTEMS, encoders=ENCODERS["encoders"]) for name, file in SWEEP_FILES.items()
     }
     TRAJECTORIES = {
-        name: trajectory_files(system, file=f"config/systems/{name}.yaml") for name, system in SYSTEMS.items()
+        name: trajectory_files(system, file=f"{FOLDER}/systems/{name}.yaml") for name, system in SYSTEMS.items()
     }
 except ConfigError as error:
     raise WorkflowError(str(error))
@@ -38,12 +62,6 @@ wildcard_constraints:
     model="[a-z0-9_]+",
     fold="[0-9]+",
     seed="[0-9]+",
-
-
-def models_of_interest():
-    """Systems and the two models of each that become Markov state models."""
-    pairs = [(name, system["msm"][role]) for name, system in SYSTEMS.items() for role in ("model", "baseline")]
-    return {"system": [pair[0] for pair in pairs], "model": [pair[1] for pair in pairs]}
 
 
 def model_name(wildcards, role):
@@ -78,8 +96,3 @@ def members(pattern, model=None):
         return expand(pattern, system=wildcards.system, model=name, fold=folds, seed=seeds)
 
     return paths
-
-
-def msm_models(wildcards):
-    """Names of the model and of the baseline."""
-    return [SYSTEMS[wildcards.system]["msm"][role] for role in ("model", "baseline")]

@@ -30,7 +30,7 @@ def encoder_check_settings(wildcards):
 def embedding_settings(wildcards):
     """How tokens are made; which atoms form them is in the token table."""
     system = SYSTEMS[wildcards.system]
-    tokens = {key: value for key, value in system["tokens"].items() if key != "rules"}
+    tokens = {key: value for key, value in system["tokens"].items() if key not in ("rules", "n_ranges")}
     return tokens | {"neighbor_rule": system["neighbor_rule"], "environment": system.get("environment")}
 
 
@@ -38,3 +38,14 @@ def pretraining_geometries(wildcards):
     """The collections that an encoder is pretrained on."""
     names = ENCODERS["encoders"][wildcards.encoder].get("pretraining", {}).get("geometries", [])
     return [f"<results>/geometries/{name}{Path(ENCODERS['geometries'][name]['path']).suffix}" for name in names]
+
+
+def n_token_ranges(wildcards):
+    """Into how many jobs the embedding of a trajectory is split."""
+    return SYSTEMS[wildcards.system]["tokens"]["n_ranges"]
+
+
+def token_ranges(wildcards):
+    """The pieces that the tokens of a trajectory are put together from; none, if one job embeds them all."""
+    n_ranges, folder = n_token_ranges(wildcards), f"<results>/{wildcards.system}/tokens/{wildcards.encoder}"
+    return [f"{folder}/{wildcards.trajectory}.ranges/{k}.zarr.zip" for k in range(n_ranges) if n_ranges > 1]

@@ -7,8 +7,8 @@ rule fetch_geometries:
         "../../envs/fetch_geometries.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="1h",
+        mem_mb=memory(1000),
+        runtime=duration(60),
     params:
         settings=lookup(dpath="geometries/{geometries}", within=ENCODERS),
         source=source_digest("fetch_geometries"),
@@ -31,8 +31,8 @@ rule pretrain_encoder:
         "../../envs/pretrain_encoder.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime="24h",
+        mem_mb=memory(6000),
+        runtime=duration(1440),
     params:
         architecture=lookup(dpath="encoders/{encoder}/architecture", within=ENCODERS),
         settings=lookup(dpath="encoders/{encoder}/pretraining", within=ENCODERS),
@@ -50,8 +50,8 @@ rule prepare_encoder:
         "../../envs/prepare_encoder.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=memory(2000),
+        runtime=duration(30),
     params:
         settings=lookup(dpath="encoders/{encoder}", within=ENCODERS),
         source=source_digest("prepare_encoder"),
@@ -64,7 +64,7 @@ rule check_encoder:
         unpack(first_trajectory),
         topology=topology_file,
         weights="<results>/encoders/{encoder}.safetensors",
-        reference="resources/structures/alanine_dipeptide.pdb",
+        reference=own_file("resources/structures/alanine_dipeptide.pdb"),
     output:
         check="<results>/{system}/encoder_check/{encoder}.json",
     log:
@@ -74,8 +74,8 @@ rule check_encoder:
         "../../envs/check_encoder.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="1h",
+        mem_mb=memory(3000),
+        runtime=duration(60),
     params:
         settings=encoder_check_settings,
         source=source_digest("check_encoder"),

@@ -2,7 +2,11 @@ rule figure_implied_timescales:
     input:
         model=of_model("<results>/{system}/msm/{model}/timescales.csv", model="model"),
         baseline=of_model("<results>/{system}/msm/{model}/timescales.csv", model="baseline"),
-        style="config/figures.mplstyle",
+        model_members=of_model("<results>/{system}/msm/{model}/member_timescales.csv", model="model"),
+        baseline_members=of_model("<results>/{system}/msm/{model}/member_timescales.csv", model="baseline"),
+        model_lag=of_model("<results>/{system}/msm/{model}/lag.json", model="model"),
+        baseline_lag=of_model("<results>/{system}/msm/{model}/lag.json", model="baseline"),
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/implied_timescales.pdf",
         png=report(
@@ -18,8 +22,8 @@ rule figure_implied_timescales:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         names=msm_models,
         lag_ps=lookup(dpath="{system}/msm/lag_ps", within=SYSTEMS),
@@ -32,7 +36,7 @@ rule figure_ck_test:
     input:
         ck_test=of_model("<results>/{system}/msm/{model}/ck_test.csv", model="model"),
         verdict=of_model("<results>/{system}/msm/{model}/ck_test.json", model="model"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/ck_test.pdf",
         png=report(
@@ -48,8 +52,8 @@ rule figure_ck_test:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_ck_test"),
     script:
@@ -60,7 +64,8 @@ rule figure_rates_network:
     input:
         states=of_model("<results>/{system}/msm/{model}/states.csv", model="model"),
         rates=of_model("<results>/{system}/msm/{model}/rates.csv", model="model"),
-        style="config/figures.mplstyle",
+        msm=of_model("<results>/{system}/msm/{model}/msm.npz", model="model"),
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/rates_network.pdf",
         png=report(
@@ -76,8 +81,8 @@ rule figure_rates_network:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_rates_network"),
     script:
@@ -87,7 +92,7 @@ rule figure_rates_network:
 rule figure_passage_times:
     input:
         rates=of_model("<results>/{system}/msm/{model}/rates.csv", model="model"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/passage_times.pdf",
         png=report(
@@ -103,8 +108,8 @@ rule figure_passage_times:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_passage_times"),
     script:

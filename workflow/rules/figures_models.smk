@@ -2,7 +2,7 @@ rule figure_singular_functions:
     input:
         features=per_trajectory("<results>/{system}/features/torsions/{trajectory}.zarr.zip"),
         variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip", model="model"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/singular_functions.pdf",
         png=report(
@@ -18,8 +18,8 @@ rule figure_singular_functions:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         name=lookup(dpath="{system}/msm/model", within=SYSTEMS),
         source=source_digest("figure_singular_functions"),
@@ -31,7 +31,7 @@ rule figure_learning_curves:
     input:
         histories=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv", model="model"),
         scores=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json", model="model"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/learning_curves.pdf",
         png=report(
@@ -47,8 +47,8 @@ rule figure_learning_curves:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         name=lookup(dpath="{system}/msm/model", within=SYSTEMS),
         source=source_digest("figure_learning_curves"),
@@ -60,7 +60,7 @@ rule figure_vamp2_scores:
     input:
         model=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json", model="model"),
         baseline=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json", model="baseline"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/vamp2_scores.pdf",
         png=report(
@@ -76,8 +76,8 @@ rule figure_vamp2_scores:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         names=msm_models,
         source=source_digest("figure_vamp2_scores"),
@@ -88,7 +88,7 @@ rule figure_vamp2_scores:
 rule figure_pretraining:
     input:
         history="resources/encoders/{encoder}.csv",
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/encoders/{encoder}/pretraining.pdf",
         png=report(
@@ -104,8 +104,8 @@ rule figure_pretraining:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_pretraining"),
     script:
@@ -115,7 +115,7 @@ rule figure_pretraining:
 rule figure_encoder_check:
     input:
         check=encoder_check_file,
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/encoder_check.pdf",
         png=report(
@@ -131,8 +131,8 @@ rule figure_encoder_check:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_encoder_check"),
     script:

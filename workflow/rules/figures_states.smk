@@ -2,7 +2,7 @@ rule figure_ramachandran:
     input:
         features=per_trajectory("<results>/{system}/features/torsions/{trajectory}.zarr.zip"),
         states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip", model="model"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/ramachandran.pdf",
         png=report(
@@ -18,8 +18,8 @@ rule figure_ramachandran:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_ramachandran"),
     script:
@@ -28,10 +28,8 @@ rule figure_ramachandran:
 
 rule figure_free_energy:
     input:
-        features=per_trajectory("<results>/{system}/features/torsions/{trajectory}.zarr.zip"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip", model="model"),
-        msm=of_model("<results>/{system}/msm/{model}/msm.npz", model="model"),
-        style="config/figures.mplstyle",
+        free_energy=of_model("<results>/{system}/msm/{model}/free_energy.csv", model="model"),
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/free_energy.pdf",
         png=report(
@@ -47,8 +45,8 @@ rule figure_free_energy:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_free_energy"),
     script:
@@ -58,7 +56,7 @@ rule figure_free_energy:
 rule figure_stationary_populations:
     input:
         states=of_model("<results>/{system}/msm/{model}/states.csv", model="model"),
-        style="config/figures.mplstyle",
+        style=STYLE,
     output:
         pdf="<results>/{system}/figures/stationary_populations.pdf",
         png=report(
@@ -74,8 +72,8 @@ rule figure_stationary_populations:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="20m",
+        mem_mb=memory(2000),
+        runtime=duration(20),
     params:
         source=source_digest("figure_stationary_populations"),
     script:

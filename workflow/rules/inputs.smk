@@ -38,7 +38,7 @@ def inspection_settings(wildcards):
 
 def log_weight_file(wildcards):
     """The user's log-weights of one trajectory."""
-    return SYSTEMS[wildcards.system]["trajectories"]["log_weights"].format(trajectory=wildcards.trajectory)
+    return SYSTEMS[wildcards.system]["trajectories"]["log_weights"].replace("{trajectory}", wildcards.trajectory)
 
 
 def state_structures():
@@ -46,5 +46,6 @@ def state_structures():
     return [
         f"<results>/{name}/msm/{system['msm']['model']}/structures/state-{state}.pdb"
         for name, system in SYSTEMS.items()
+        if name in SELECTED["systems"]
         for state in range(1, system["msm"]["n_macrostates"] + 1)
     ]

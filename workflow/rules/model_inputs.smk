@@ -1,6 +1,17 @@
 # What the rules of kinetic models read and are told.
 
 
+def models_of_interest():
+    """Systems and the two models of each that become Markov state models."""
+    pairs = [(name, SYSTEMS[name]["msm"][role]) for name in SELECTED["systems"] for role in ("model", "baseline")]
+    return {"system": [pair[0] for pair in pairs], "model": [pair[1] for pair in pairs]}
+
+
+def msm_models(wildcards):
+    """Names of the model and of the baseline."""
+    return [SYSTEMS[wildcards.system]["msm"][role] for role in ("model", "baseline")]
+
+
 def split_settings(wildcards):
     """How frames are divided; gaps are as long as the longest lag of any model."""
     system = SYSTEMS[wildcards.system]
@@ -61,3 +72,14 @@ def initial_stores(wildcards):
         stored_input(wildcards.system, initial_model(wildcards), trajectory)
         for trajectory in TRAJECTORIES[wildcards.system]
     ]
+
+
+def torsion_figures():
+    """Figures on backbone torsions, of the systems that have a model on these: others may have no backbone."""
+    with_torsions = [
+        name
+        for name in SELECTED["systems"]
+        if any(model.get("feature") == "torsions" for model in SYSTEMS[name]["models"].values())
+    ]
+    figures = ["ramachandran", "free_energy", "singular_functions"]
+    return expand("<results>/{system}/figures/{figure}.pdf", system=with_torsions, figure=figures)

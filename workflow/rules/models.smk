@@ -9,8 +9,8 @@ rule split_trajectories:
         "../../envs/split_trajectories.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime="10m",
+        mem_mb=memory(500),
+        runtime=duration(10),
     params:
         split=split_settings,
         source=source_digest("split_trajectories"),
@@ -34,11 +34,12 @@ rule train_vampnet:
     wildcard_constraints:
         model=models_of_kind("vampnet"),
     conda:
-        "../../envs/train_vampnet.yaml"
+        with_cuda("../../envs/train_vampnet.yaml")
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime="12h",
+        gpu=gpus(),
+        mem_mb=training_memory,
+        runtime=training_duration,
     params:
         settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),
         source=source_digest("train_vampnet"),
@@ -64,11 +65,12 @@ rule train_spib:
     wildcard_constraints:
         model=models_of_kind("spib"),
     conda:
-        "../../envs/train_spib.yaml"
+        with_cuda("../../envs/train_spib.yaml")
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime="12h",
+        gpu=gpus(),
+        mem_mb=training_memory,
+        runtime=training_duration,
     params:
         settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),
         source=source_digest("train_spib"),
@@ -93,8 +95,8 @@ rule fit_tica:
         "../../envs/fit_tica.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=memory(4000),
+        runtime=duration(60),
     params:
         settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),
         source=source_digest("fit_tica"),
@@ -116,8 +118,8 @@ rule select_model:
         "../../envs/select_model.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="30m",
+        mem_mb=memory(4000),
+        runtime=duration(30),
     params:
         source=source_digest("select_model"),
     script:
@@ -137,8 +139,8 @@ rule project_variables:
         "../../envs/project_variables.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="1h",
+        mem_mb=memory(3000),
+        runtime=duration(60),
     params:
         source=source_digest("project_variables"),
     script:

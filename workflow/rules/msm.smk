@@ -10,8 +10,8 @@ rule cluster_microstates:
         "../../envs/cluster_microstates.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=memory(4000),
+        runtime=duration(60),
     params:
         settings=lookup(dpath="{system}/msm", within=SYSTEMS),
         source=source_digest("cluster_microstates"),
@@ -31,8 +31,8 @@ rule scan_lags:
         "../../envs/scan_lags.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="4h",
+        mem_mb=memory(4000),
+        runtime=duration(240),
     params:
         settings=lookup(dpath="{system}/msm", within=SYSTEMS),
         source=source_digest("scan_lags"),
@@ -55,8 +55,8 @@ rule estimate_msm:
         "../../envs/estimate_msm.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="4h",
+        mem_mb=memory(4000),
+        runtime=duration(240),
     params:
         settings=lookup(dpath="{system}/msm", within=SYSTEMS),
         temperature_K=lookup(dpath="{system}/trajectories/temperature_K", within=SYSTEMS),
@@ -79,8 +79,8 @@ rule test_markov:
         "../../envs/test_markov.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime="4h",
+        mem_mb=memory(4000),
+        runtime=duration(240),
     params:
         settings=lookup(dpath="{system}/msm", within=SYSTEMS),
         source=source_digest("test_markov"),
@@ -101,30 +101,9 @@ rule assign_states:
         "../../envs/assign_states.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="1h",
+        mem_mb=memory(2000),
+        runtime=duration(60),
     params:
         source=source_digest("assign_states"),
     script:
         "../../scripts/assign_states.py"
-
-
-rule extract_structures:
-    input:
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
-        inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
-        table="<results>/{system}/msm/{model}/states.csv",
-    output:
-        structure="<results>/{system}/msm/{model}/structures/state-{state}.pdb",
-    log:
-        "<logs>/{system}/extract_structures/{model}/state-{state}.log",
-    conda:
-        "../../envs/extract_structures.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime="1h",
-    params:
-        source=source_digest("extract_structures"),
-    script:
-        "../../scripts/extract_structures.py"

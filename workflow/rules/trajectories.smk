@@ -11,8 +11,8 @@ rule simulate_trajectories:
         "../../envs/simulate_trajectories.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="4h",
+        mem_mb=memory(1000),
+        runtime=duration(240),
     params:
         settings=simulation_settings,
         run=run_number,
@@ -34,8 +34,8 @@ rule inspect_trajectory:
         "../../envs/inspect_trajectory.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="1h",
+        mem_mb=memory(2000),
+        runtime=duration(60),
     params:
         settings=inspection_settings,
         source=source_digest("inspect_trajectory"),
@@ -56,8 +56,8 @@ rule check_lags:
         "../../envs/check_lags.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=memory(1000),
+        runtime=duration(10),
     params:
         longest_lag_ps=system_longest_lag_ps,
         source=source_digest("check_lags"),
@@ -76,8 +76,8 @@ rule build_token_table:
         "../../envs/build_token_table.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=memory(2000),
+        runtime=duration(30),
     params:
         selection=lookup(dpath="{system}/trajectories/selection", within=SYSTEMS),
         rules=lookup(dpath="{system}/tokens/rules", within=SYSTEMS),
@@ -99,8 +99,8 @@ rule compute_torsions:
         "../../envs/compute_torsions.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="1h",
+        mem_mb=memory(2000),
+        runtime=duration(60),
     params:
         source=source_digest("compute_torsions"),
     script:
@@ -122,8 +122,8 @@ rule compute_distances:
         "../../envs/compute_distances.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="2h",
+        mem_mb=memory(2000),
+        runtime=duration(120),
     params:
         source=source_digest("compute_distances"),
     script:
@@ -142,8 +142,8 @@ rule read_log_weights:
         "../../envs/read_log_weights.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=memory(1000),
+        runtime=duration(10),
     params:
         source=source_digest("read_log_weights"),
     script:

@@ -39,7 +39,12 @@ def read_molecules(path: str) -> list[Molecule]:
         raise ValueError(
             f"{path}: geometries are read from .hdf5 (SPICE layout) or .npz (peptide grid), not {Path(path).suffix!r}"
         )
-    return reader(path)
+    try:
+        return reader(path)
+    # h5py and zipfile raise whatever they stumble over.
+    except Exception as error:
+        reason = " ".join(str(error).removeprefix(f"{path}: ").split()) or type(error).__name__
+        raise ValueError(f"{path}: cannot read geometries from this file ({reason}); get it again") from error
 
 
 def elements_of_mapped_smiles(smiles: str) -> Int[np.ndarray, " atom"]:

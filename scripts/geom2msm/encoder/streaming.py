@@ -47,6 +47,15 @@ def length(piece: Piece) -> int:
     return len(next(iter(piece.values())))
 
 
+def limited(pieces: Iterable[Piece], n_frames: int) -> Iterator[Piece]:
+    """The first so many frames; no piece is made beyond the one that holds the last of them."""
+    for piece in pieces if n_frames else ():
+        yield _part(piece, 0, n_frames)
+        n_frames -= min(n_frames, length(piece))
+        if not n_frames:
+            return
+
+
 def _joined(pieces: list[Piece]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
@@ -143,10 +152,12 @@ def fill_store(
     embed: Callable[..., Mapping[str, np.ndarray]],
     *,
     frame_interval_ps: float,
+    first_frame: int = 0,
 ) -> None:
     """Embed the frames that a store still lacks, chunk by chunk, and finish it.
 
-    `embed` gets the arrays of a chunk by name and returns those of the store, without the times.
+    `embed` gets the arrays of a chunk by name and returns those of the store, without the times. The first frame of the
+    store is number `first_frame` of the trajectory.
     """
     done = store.frames_done
     chunks = prefetched(chunked(pieces, store.chunk_frames))
@@ -154,7 +165,7 @@ def fill_store(
     with ThreadPoolExecutor(1, thread_name_prefix="writing") as writing:
         written: Future[None] | None = None
         for chunk in chunks:
-            time_ps = (done + np.arange(length(chunk))) * frame_interval_ps
+            time_ps = (first_frame + done + np.arange(length(chunk))) * frame_interval_ps
             arrays = {**embed(**chunk), "time_ps": time_ps}
             if written is not None:
                 written.result()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,22 +30,36 @@ def save_encoder(path: str, encoder: Encoder, card: EncoderCard) -> None:
 
 def read_card(path: str) -> EncoderCard:
     """The card inside a weight file."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+    return _card(_read(path)[1], path)
+
+
+def _read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no complete safetensors file ({error}); delete it, it is made anew") from error
+
+
+def _card(metadata: Mapping[str, str], path: str) -> EncoderCard:
     if "card" not in metadata:
         raise ValueError(
             f"{path}: no encoder card inside; weights are written by the rules prepare_encoder and pretrain_encoder"
         )
-    card = json.loads(metadata["card"])
-    config = encoder_config(card["config"] | {"kind": card["architecture"]}, origin=path)
-    return EncoderCard(card["name"], card["architecture"], tuple(card["elements"]), config)
+    try:
+        card = json.loads(metadata["card"])
+        kind, elements, name = card["architecture"], tuple(card["elements"]), card["name"]
+        settings = card["config"] | {"kind": kind}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: the encoder card inside cannot be read ({error}); delete the file") from error
+    return EncoderCard(name, kind, elements, encoder_config(settings, origin=path))
 
 
 def load_encoder(path: str) -> tuple[Encoder, EncoderCard]:
     """The frozen encoder of a weight file, in evaluation mode."""
-    card = read_card(path)
-    with safe_open(path, framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    weights, metadata = _read(path)
+    card = _card(metadata, path)
     encoder = build_encoder(card.config, weights, origin=path)
     return encoder.eval().requires_grad_(False), card
 

@@ -1,0 +1,46 @@
+"""Follow transition paths between two sets of macrostates: committors, reactive flux, pathways."""
+
+import json
+
+from geom2msm.log import log_to
+from geom2msm.markov import MsmSettings, sample_posterior
+from geom2msm.provenance import provenance, replace_when_complete
+from geom2msm.states import read_model
+from geom2msm.transition_paths import (
+    PathSettings,
+    choose_sets,
+    committor_table,
+    find_paths,
+    flux_table,
+    paths_verdict,
+    pathway_table,
+    sample_paths,
+)
+
+
+def main(msm: str, committors: str, fluxes: str, pathways: str, verdict: str, *, settings: dict) -> None:
+    """Choose the two ends, do transition path theory on the model and on every sample, and write what it says."""
+    chosen = MsmSettings(**settings)
+    lag_ps = chosen.lag_ps
+    model, macrostates = read_model(msm)
+    sets = choose_sets(model, macrostates, PathSettings(**chosen.transition_paths))
+    paths = find_paths(model.transition_matrix, model.stationary_distribution, macrostates, sets)
+    posterior = sample_posterior(model, n_samples=chosen.n_posterior_samples, seed=chosen.seed)
+    samples = sample_paths(posterior, macrostates, sets)
+    found = paths_verdict(paths, samples, sets, lag_ps=lag_ps) | {"lag_ps": lag_ps}
+    found["provenance"] = provenance(inputs={msm: msm}, settings=settings)
+    tables = {
+        committors: committor_table(model, macrostates, paths, samples),
+        fluxes: flux_table(paths, samples, lag_ps=lag_ps),
+        pathways: pathway_table(paths, samples, sets, lag_ps=lag_ps),
+    }
+    for path, table in tables.items():
+        with replace_when_complete(path) as part:
+            table.to_csv(part, index=False)
+    with replace_when_complete(verdict) as part:
+        part.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(**snakemake.input, **snakemake.output, settings=snakemake.params.settings)

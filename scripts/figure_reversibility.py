@@ -1,0 +1,58 @@
+"""The reversible beside the non-reversible estimate: populations, timescales, and currents that should be zero."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from geom2msm.log import log_to
+from geom2msm.style import save_figure, start_figure, time_unit
+
+APART, MAX_CURRENTS = 0.15, 15
+
+
+def plot_estimates(ax: Axes, rows: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Estimates with 95 % intervals, side by side.
+
+    `rows` has the columns name, and reversible and nonreversible, both with _lower and _upper.
+    """
+    place = np.arange(len(rows))
+    for name in names:
+        shift = APART * (names.index(name) - (len(names) - 1) / 2)
+        errors = [rows[name] - rows[f"{name}_lower"], rows[f"{name}_upper"] - rows[name]]
+        shade, marker = ("0.1", "o") if name == "reversible" else ("0.55", "s")
+        label = name.replace("non", "non-")
+        ax.errorbar(place + shift, rows[name], np.clip(errors, 0, None), color=shade, fmt=marker, label=label)
+    ax.set_xticks(place, rows.name.str.replace("-", "→"))
+    ax.set_xlim(-0.5, len(rows) - 0.5)
+
+
+def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None:
+    """Draw populations, timescales and the largest currents with their intervals."""
+    found = json.loads(Path(reversibility).read_text())
+    rows = pd.DataFrame(found["comparison"])
+    parts = {quantity: rows[rows.quantity == quantity] for quantity in ("population", "timescale_ps", "current")}
+    times = parts["timescale_ps"]
+    unit, unit_ps = time_unit(times.reversible)
+    numbers = times.columns[2:-1]
+    largest = parts["current"].sort_values("difference_in_errors", ascending=False, kind="stable").head(MAX_CURRENTS)
+    figure, axes = start_figure(style, columns=2, panels=(1, 3))
+    both = ("reversible", "nonreversible")
+    plot_estimates(axes[0, 0], parts["population"], both)
+    plot_estimates(axes[0, 1], times.assign(**{name: times[name] / unit_ps for name in numbers}), both)
+    plot_estimates(axes[0, 2], largest, both[1:])
+    axes[0, 0].set(xlabel="state", ylabel="population", ylim=(0, None))
+    axes[0, 1].set(xlabel="process", ylabel=f"timescale ({unit})", yscale="log")
+    axes[0, 2].set(xlabel="states", ylabel="net current / sum of both directions")
+    axes[0, 2].axhline(0, color="0.7", linewidth=0.7, zorder=0)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    worst = found["largest_difference_in_errors"]
+    figure.suptitle(f"{found['justified']} estimate justified: the largest difference is {worst:.1f} errors")
+    save_figure(figure, rows, pdf=pdf, png=png, csv=table)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(**snakemake.input, **snakemake.output)

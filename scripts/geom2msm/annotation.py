@@ -1,0 +1,158 @@
+"""What the states look like: means of observables in each, with 95 % intervals.
+
+A frame counts with the stationary probability of its microstate, shared by the frames in that microstate. Intervals
+come from blocks of trajectories drawn with replacement, their frames' weights kept: they contain what finite sampling
+does to the values within a state and to the shares of its microstates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Complex, Float, Int
+
+from geom2msm.ramachandran import frame_weights, read_frames
+from geom2msm.resampling import MIN_BLOCKS, Blocks, cut_blocks, draw_blocks
+from geom2msm.store import read_array
+
+INTERVAL = (0.025, 0.975)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+N_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class WeightedFrames:
+    """Macrostate (from 0, -1 is none) and weight of frames, and the blocks that they are in."""
+
+    state: Int[np.ndarray, " frame"]
+    weight: Float[np.ndarray, " frame"]
+    blocks: Blocks
+    n_states: int
+
+    def sums(
+        self, values: Float[np.ndarray, " frame"] | Complex[np.ndarray, " frame"]
+    ) -> Float[np.ndarray, "state block"] | Complex[np.ndarray, "state block"]:
+        """Weighted sums of values over the frames of each state in each block; frames without a value are left out."""
+        used = (self.state >= 0) & np.isfinite(values)
+        place = self.state[used] * self.blocks.n_blocks + self.blocks.of_frame[used]
+        sums = np.zeros(self.n_states * self.blocks.n_blocks, dtype=values.dtype)
+        np.add.at(sums, place, self.weight[used] * values[used])
+        return sums.reshape(self.n_states, -1)
+
+    def only(self, frames: Int[np.ndarray, " some"]) -> "WeightedFrames":
+        """Some of the frames, in the same blocks."""
+        blocks = Blocks(self.blocks.of_frame[frames], self.blocks.n_blocks)
+        return WeightedFrames(self.state[frames], self.weight[frames], blocks, self.n_states)
+
+    def weights(self, known: Bool[np.ndarray, " frame"]) -> Float[np.ndarray, "state block"]:
+        """Weights of those frames of each state in each block for which there is a value."""
+        return self.sums(np.where(known, 1.0, np.nan))
+
+
+@dataclass(frozen=True)
+class StateMeans:
+    """Mean in each state with its 95 % interval, NaN where too few blocks reach the state; and these blocks."""
+
+    mean: Float[np.ndarray, " state"]
+    lower: Float[np.ndarray, " state"]
+    upper: Float[np.ndarray, " state"]
+    n_blocks: Int[np.ndarray, " state"]
+
+
+def correlation_frames(eigenvalues: Float[np.ndarray, " process"], *, n_states: int, lag_frames: int) -> float:
+    """How long a frame within a state is remembered: the fastest timescale that PCCA+ did not use, or the lag.
+
+    Slower processes go from state to state and change which of the blocks visit a state, which is counted anyway.
+    """
+    value = abs(eigenvalues[n_states]) if len(eigenvalues) > n_states else 0.0
+    return float(max(lag_frames, -lag_frames / np.log(value)) if 0 < value < 1 else lag_frames)
+
+
+def read_weighted_frames(states: Sequence[str], msm: str) -> WeightedFrames:
+    """All frames of the trajectories, one after the other, as the model sees them."""
+    with np.load(msm) as model:
+        active, probability = model["active_microstates"], model["stationary_distribution"]
+        lag_frames, n_states = int(model["lag_frames"]), model["memberships"].shape[1]
+        correlation = correlation_frames(model["eigenvalues"], n_states=n_states, lag_frames=lag_frames)
+    weight = frame_weights(read_frames(states, "microstate", like=states), active, probability)
+    blocks = cut_blocks([len(read_array(path, "macrostate")) for path in states], correlation_frames=correlation)
+    return WeightedFrames(read_frames(states, "macrostate", like=states), weight, blocks, n_states)
+
+
+def wrapped(angle_deg: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    """Angles from -180 to below 180 degrees."""
+    return (angle_deg + 180) % 360 - 180
+
+
+def state_means(
+    frames: WeightedFrames, values: Float[np.ndarray, " frame"], *, periodic: bool, seed: int
+) -> StateMeans:
+    """Means and intervals of one observable; of an angle that meets itself at 180 degrees the circular mean."""
+    weights = frames.weights(np.isfinite(values))
+    sums = frames.sums(np.exp(1j * np.radians(values)) if periodic else values)
+    draws = draw_blocks(frames.blocks, n_samples=N_SAMPLES, seed=seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, samples = sums.sum(axis=1) / weights.sum(axis=1), (draws @ sums.T) / (draws @ weights.T)
+    if periodic:
+        mean, samples = np.degrees(np.angle(mean)), np.degrees(np.angle(samples))
+        samples = mean + wrapped(samples - mean)
+    lower, upper = interval(samples)
+    n_blocks = (weights > 0).sum(axis=1)
+    few = n_blocks < MIN_BLOCKS
+    return StateMeans(mean, np.where(few, np.nan, lower), np.where(few, np.nan, upper), n_blocks)
+
+
+def interval(samples: Float[np.ndarray, "sample *each"]) -> Float[np.ndarray, "2 *each"]:
+    """95 % interval of samples, in some of which a state may have no frame; NaN where that is so in most."""
+    bounds = np.full((2, *samples.shape[1:]), np.nan)
+    known = np.isnan(samples).mean(axis=0) <= 0.5
+    if known.any():
+        bounds[:, known] = np.nanquantile(samples[:, known], INTERVAL, axis=0)
+    return bounds
+
+
+def axis_label(name: str, unit: str) -> str:
+    """An observable's name for people, with its unit if one is known; that of fractions is 1."""
+    words = name.replace("_", " ").replace("rmsd", "RMSD").replace("sasa", "SASA")
+    unit = {"1": "fraction"}.get(unit, unit)
+    return f"{words} ({unit})" if unit else words
+
+
+def weighted_quantiles(
+    values: Float[np.ndarray, " frame"], weights: Float[np.ndarray, " frame"]
+) -> Float[np.ndarray, " quantile"]:
+    """Values below which the fractions QUANTILES of the weight lie; NaN without any frame."""
+    if not len(values):
+        return np.full(len(QUANTILES), np.nan)
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return values[order][np.searchsorted(below, np.array(QUANTILES) * below[-1]).clip(max=len(values) - 1)]
+
+
+def annotate(
+    frames: WeightedFrames,
+    values: Float[np.ndarray, "frame quantity"],
+    *,
+    names: Sequence[str],
+    units: Sequence[str],
+    periodic: Sequence[bool],
+    seed: int,
+) -> pd.DataFrame:
+    """One row per state and observable: mean with its interval, spread and quantiles of the frames."""
+    rows = []
+    for name, unit, circular, column in zip(names, units, periodic, values.T.astype(np.float64), strict=True):
+        means = state_means(frames, column, periodic=circular, seed=seed)
+        for state in range(frames.n_states):
+            used = (frames.state == state) & np.isfinite(column) & (frames.weight > 0)
+            away = column[used] - means.mean[state]
+            away, weight = wrapped(away) if circular else away, frames.weight[used]
+            quantiles = means.mean[state] + weighted_quantiles(away, weight)
+            rows.append({
+                "state": state + 1, "observable": name, "unit": unit, "mean": means.mean[state],
+                "mean_lower": means.lower[state], "mean_upper": means.upper[state],
+                "standard_deviation": np.sqrt(weight @ away**2 / weight.sum()) if len(away) else np.nan,
+                **{f"quantile_{q:g}": value for q, value in zip(QUANTILES, quantiles, strict=True)},
+                "n_frames": int(used.sum()), "n_blocks": means.n_blocks[state],
+            })  # fmt: skip
+    return pd.DataFrame(rows).sort_values("state", kind="stable")

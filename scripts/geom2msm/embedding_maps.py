@@ -1,0 +1,139 @@
+"""Maps of tokens (t-SNE), of a pretrained encoder and of the same one with random weights, on the same frames."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32, Int
+from sklearn.manifold import TSNE
+from sklearn.neighbors import NearestNeighbors
+
+from geom2msm.encoder.architectures import Encoder, EncoderConfig, untrained
+from geom2msm.encoder.embedding import Tokens
+from geom2msm.encoder.preparation import EmbeddingSettings, prepare_embedding
+from geom2msm.encoder.weights import EncoderCard
+from geom2msm.token_table import token_names
+from geom2msm.topology import load_topology, select_atoms
+from geom2msm.trajectory import Frames, iterate_frames
+
+NEIGHBORS = 10
+PERPLEXITY = 30
+
+
+def random_encoder(config: EncoderConfig, *, seed: int) -> Encoder:
+    """The architecture with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return untrained(config).eval().requires_grad_(False)
+
+
+def step_between(n_frames: Sequence[int], *, n_chosen: int) -> int:
+    """The step at which at most about so many frames are taken from all trajectories together."""
+    return max(1, math.ceil(sum(n_frames) / n_chosen))
+
+
+def embed_frames(
+    trajectory: str, known: Mapping, table: pd.DataFrame, encoders: Sequence[Encoder], card: EncoderCard,
+    settings: EmbeddingSettings, *, step: int,
+) -> list[Tokens]:  # fmt: skip
+    """Tokens of every step-th frame of the trajectory that an inventory describes, by each of the encoders."""
+    topology = load_topology(known["topology"])
+    selected = select_atoms(topology, known["selection"], file=known["topology"])
+    # Some hundred frames do not need a fast kernel, and a random encoder must not be stored in half precision.
+    settings = replace(settings, kernel="plain", dtype="float32", environment=None)
+    prepared = [
+        prepare_embedding(topology, table, selected, encoder, card, settings, file=known["topology"])
+        for encoder in encoders
+    ]
+    reading = {"stride": step * known["stride"], "make_whole": known["make_whole"]}
+    pieces = list(iterate_frames(trajectory, topology, prepared[0][0], **reading))
+    return [
+        joined([embedding.embedder(piece.positions_nm, _cells(piece, settings)) for piece in pieces])
+        for _, embedding in prepared
+    ]
+
+
+def _cells(piece: Frames, settings: EmbeddingSettings) -> Float32[np.ndarray, "frame 3 3"] | None:
+    return piece.cell_nm if settings.periodic else None
+
+
+def joined(parts: Sequence[Tokens]) -> Tokens:
+    """Tokens of one piece of frames after another."""
+    arrays = zip(*(vars(part).values() for part in parts), strict=True)
+    return Tokens(*(np.concatenate(array) for array in arrays))
+
+
+def invariants(tokens: Tokens) -> Float32[np.ndarray, "point channel"]:
+    """What a token says whichever way the molecule is turned: scalars and lengths of vectors, each channel scaled."""
+    lengths = np.linalg.norm(tokens.vectors, axis=2)
+    features = np.concatenate([tokens.scalars, lengths], axis=-1)
+    features = features.reshape(-1, features.shape[-1])
+    spread = features.std(axis=0)
+    return (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+
+
+def tsne(features: Float[np.ndarray, "point channel"], *, seed: int) -> Float32[np.ndarray, "point 2"]:
+    """A map on which neighbors stay neighbors (van der Maaten & Hinton 2008); distances on it mean little."""
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(features)
+
+
+def like_neighbors(
+    features: Float[np.ndarray, "point channel"], labels: Int[np.ndarray, " point"]
+) -> tuple[float, float] | None:
+    """How many of the ten nearest neighbors, not on the map but among the tokens, have the label of a point.
+
+    Mean over the labels, so that a rare one counts as much as a frequent one, and what that would be by chance; None
+    for a single label.
+    """
+    found = np.unique(labels)
+    n_neighbors = min(NEIGHBORS, len(labels) - 1)
+    if len(found) < 2 or n_neighbors < 1:
+        return None
+    near = NearestNeighbors(n_neighbors=n_neighbors).fit(features).kneighbors(return_distance=False)
+    alike = (labels[near] == labels[:, None]).mean(axis=1)
+    chance = [((labels == label).sum() - 1) / (len(labels) - 1) for label in found]
+    return float(np.mean([alike[labels == label].mean() for label in found])), float(np.mean(chance))
+
+
+def separation(
+    features: Float[np.ndarray, "point channel"],
+    residue_names: Sequence[str],
+    states: Int[np.ndarray, " frame"],
+) -> dict[str, float | None]:
+    """How well residue types, and the states of the frames among tokens of one residue, are told apart.
+
+    States are compared token by token, frames that the Markov model dropped (state 0) are left out.
+    """
+    n_tokens, n_frames = len(residue_names), len(states)
+    kinds = np.unique(residue_names, return_inverse=True)[1]
+    by_residue = like_neighbors(features, np.tile(kinds, n_frames))
+    of_token = features.reshape(n_frames, n_tokens, -1)[states > 0].swapaxes(0, 1)
+    by_state = [found for token in of_token if (found := like_neighbors(token, states[states > 0])) is not None]
+    return {
+        "residue_alike": by_residue and by_residue[0],
+        "residue_by_chance": by_residue and by_residue[1],
+        "state_alike": float(np.mean([alike for alike, _ in by_state])) if by_state else None,
+        "state_by_chance": float(np.mean([chance for _, chance in by_state])) if by_state else None,
+    }
+
+
+def map_table(
+    encoder: str, features: Float[np.ndarray, "point channel"], table: pd.DataFrame, states: Int[np.ndarray, " frame"]
+) -> pd.DataFrame:
+    """Where each token of each frame lies on the map of its encoder; state 0 was dropped by the Markov model."""
+    place, n_frames = tsne(features, seed=0), len(states)
+    return pd.DataFrame(
+        {
+            "encoder": encoder,
+            "token": np.tile(table["token"], n_frames),
+            "residue": np.tile(token_names(table), n_frames),
+            "residue_name": np.tile(table["residue_name"], n_frames),
+            "state": np.repeat(states, len(table)),
+            "x": place[:, 0],
+            "y": place[:, 1],
+        }
+    )

@@ -1,0 +1,97 @@
+"""Observables that the config names: distances, angles and dihedrals between groups of atoms, RMSDs, tables."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mdtraj
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from geom2msm.observables import Measurement, Molecule, NotApplicable, rmsd
+from geom2msm.topology import select_atoms
+
+DEGREES = 180 / math.pi
+# Section of the config: unit, factor to that unit, what MDTraj computes between so many points.
+SECTIONS: dict[str, tuple[str, float, Callable[..., np.ndarray]]] = {
+    "distances": ("nm", 1.0, mdtraj.compute_distances),
+    "angles": ("°", DEGREES, mdtraj.compute_angles),
+    "dihedrals": ("°", DEGREES, mdtraj.compute_dihedrals),
+}
+NO_OBSERVABLES = ("frame", "time", "time_ps")
+
+
+def between_groups(section: str, name: str, groups: Sequence[Int[np.ndarray, " _"]]) -> Measurement:
+    """A distance, angle or dihedral between the geometric centers of groups of atoms."""
+    unit, factor, compute = SECTIONS[section]
+    atoms = np.unique(np.concatenate(groups))
+    places = [np.searchsorted(atoms, group) for group in groups]
+    points = np.arange(len(groups))[None]
+
+    def measure(positions_nm: Float32[np.ndarray, "frame atom 3"]) -> Float[np.ndarray, "frame quantity"]:
+        centers = np.stack([positions_nm[:, group].mean(axis=1) for group in places], axis=1)
+        return factor * compute(mdtraj.Trajectory(centers, topology=None), points, periodic=False)
+
+    return Measurement((name,), (unit,), atoms, measure, periodic=section == "dihedrals")
+
+
+def named_measurements(molecule: Molecule, settings: Mapping, *, file: str) -> list[Measurement]:
+    """Everything that the section `observables` names, in its order; what cannot be measured is an error."""
+    found = []
+    for section in SECTIONS:
+        for name, selections in settings[section].items():
+            key = f"observables.{section}.{name}"
+            groups = [select_atoms(molecule.topology, selection, file=file, key=key) for selection in selections]
+            found.append(between_groups(section, name, groups))
+    for name, selection in settings["rmsd"].items():
+        key = f"observables.rmsd.{name}"
+        atoms = select_atoms(molecule.topology, selection, file=file, key=key)
+        try:
+            found.append(rmsd(name, molecule, atoms))
+        except NotApplicable as reason:
+            raise ValueError(f"{key}: {reason}.") from reason
+    return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """Observables that the user brings, of the frames that count."""
+
+    names: list[str]
+    values: Float32[np.ndarray, "frame quantity"]
+
+
+def read_table(path: str, *, n_frames: int, stride: int) -> Table:
+    """The columns of a CSV file, one line per saved frame; an empty field is no number."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, restval="")
+            names = [name for name in reader.fieldnames or [] if name not in NO_OBSERVABLES]
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: no CSV file in UTF-8 ({error}).") from error
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{path}: the first line must name one or more observables, each once; found {names}.")
+    if -(-len(rows) // stride) != n_frames:
+        raise ValueError(
+            f"{path}: {len(rows)} lines after the first, but the trajectory has {n_frames} frames"
+            + (f" after a stride of {stride}" if stride > 1 else "")
+            + "; observables.table needs one line per saved frame."
+        )
+    try:
+        values = [[float(row[name] or "nan") for name in names] for row in rows]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: a field holds something that is no number ({error}).") from error
+    return Table(names, np.array(values, dtype=np.float32)[::stride])
+
+
+def described_with(table: Table, known: Mapping[str, list]) -> dict[str, list]:
+    """Names, units and periodicity of all observables, those of the table last; two of one name are refused."""
+    names, n_columns = [*known["names"], *table.names], len(table.names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"observables: there are two of the name {', '.join(twice)}; give yours another name.")
+    periodic = [*known["periodic"], *[False] * n_columns]
+    return {"names": names, "units": [*known["units"], *[""] * n_columns], "periodic": periodic}

@@ -1,0 +1,46 @@
+"""What jobs ask a cluster for, estimated from the size of their input.
+
+Measured on one core of an AMD EPYC (Zen 4), docs/performance.md; estimates are two to four times what was measured, for
+older processors, busier disks and networks of other widths. Memory includes the 300 MB of the two Snakemakes of a job.
+"""
+
+import math
+from collections.abc import Mapping
+
+JOB_MB = 300
+# Python, torch, mdtraj and the compiled kernel; a frame of 21,746 atoms took 330 MB more.
+EMBEDDING_MB, EMBEDDING_MB_PER_ATOM = 1200, 0.03
+# Fused kernel, width 64: 0.04 ms for small molecules to 0.1 ms; plain PyTorch takes seven times as long.
+EMBEDDING_SECONDS_PER_ATOM = 4.0e-4
+# Python and torch: 500 MB with 61 MB of tokens. Training, selection and validation have a buffer each.
+TRAINING_MB, N_BUFFERS, COPIES = 1200, 3, 1.3
+# 4 ms for the mixer `sum`, up to 40 ms for those with attention.
+TRAINING_SECONDS_PER_MB_AND_EPOCH = 0.1
+START_MINUTES = 20
+
+
+def embedding_mb(n_atoms: int) -> int:
+    """Memory of an embedding, which does not grow with the trajectory."""
+    return math.ceil(JOB_MB + EMBEDDING_MB + EMBEDDING_MB_PER_ATOM * n_atoms)
+
+
+def embedding_minutes(n_frames: int, n_atoms: int) -> int:
+    """Time of an embedding on a processor; a job that runs out of it continues at the next attempt."""
+    return START_MINUTES + math.ceil(n_frames * n_atoms * EMBEDDING_SECONDS_PER_ATOM / 60)
+
+
+def training_mb(stored_mb: float, buffer_mb: float) -> int:
+    """Memory of a training, bounded by the buffers through which pass what does not fit."""
+    return math.ceil(JOB_MB + TRAINING_MB + COPIES * min(stored_mb, N_BUFFERS * buffer_mb))
+
+
+def most_epochs(settings: Mapping) -> int:
+    """Passes over the data that a training can take at most."""
+    if settings["kind"] == "spib":
+        return settings["n_refinements"] * settings["max_epochs_per_refinement"]
+    return settings["max_epochs"]
+
+
+def training_minutes(stored_mb: float, n_epochs: int) -> int:
+    """Time of a training; a job that runs out of it continues at the next attempt, after its last epoch."""
+    return START_MINUTES + math.ceil(stored_mb * n_epochs * TRAINING_SECONDS_PER_MB_AND_EPOCH / 60)

@@ -1,0 +1,109 @@
+"""Contacts that tell states apart: their probability in each state, and intervals of the differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from geom2msm.annotation import N_SAMPLES, WeightedFrames, interval
+from geom2msm.resampling import MIN_BLOCKS, draw_blocks
+from geom2msm.store import read_array, read_attributes
+
+MAX_CONTACTS = 50
+# Contacts that differ by less tell no states apart.
+MIN_DIFFERENCE = 0.05
+
+
+@dataclass(frozen=True)
+class SampledContacts:
+    """Which contacts are there in some frames, counted along all trajectories laid end to end."""
+
+    frames: Int[np.ndarray, " sample"]
+    names: list[str]
+    touching: Bool[np.ndarray, "sample contact"]
+
+
+def read_contacts(paths: Sequence[str], *, like: Sequence[str]) -> SampledContacts:
+    """The contacts of all trajectories, in the order of the stores `like`; one that a file lacks is never there."""
+    stored = []
+    for path, other in zip(paths, like, strict=True):
+        with np.load(path) as content:
+            stored.append({key: content[key] for key in ("trajectory", "frames", "names", "touching")})
+        if str(stored[-1]["trajectory"]) != read_attributes(other)["trajectory"]:
+            raise ValueError(f"{path}: not of the trajectory of {other} beside it; list both in one order.")
+    names = list(dict.fromkeys(name for each in stored for name in each["names"].tolist()))
+    place = {name: column for column, name in enumerate(names)}
+    touching = np.zeros((sum(len(each["frames"]) for each in stored), len(names)), dtype=bool)
+    frames, row, first = [], 0, 0
+    for each, other in zip(stored, like, strict=True):
+        rows = slice(row, row + len(each["frames"]))
+        touching[rows, [place[name] for name in each["names"].tolist()]] = each["touching"]
+        frames.append(first + each["frames"])
+        row, first = rows.stop, first + len(read_array(other, "macrostate"))
+    return SampledContacts(np.concatenate(frames), names, touching)
+
+
+@dataclass(frozen=True)
+class ContactSums:
+    """Weighted sums of frames with each contact, weights of all frames, and how often blocks are drawn."""
+
+    with_contact: Float[np.ndarray, "state block contact"]
+    of_all: Float[np.ndarray, "state block"]
+    draws: Int[np.ndarray, "sample block"]
+
+    @property
+    def probability(self) -> Float[np.ndarray, "state contact"]:
+        """Fraction of each state's frames that have the contact; NaN in a state without frames."""
+        with np.errstate(invalid="ignore"):
+            return self.with_contact.sum(axis=1) / self.of_all.sum(axis=1)[:, None]
+
+    def samples(self, state: int, contacts: Int[np.ndarray, " some"]) -> Float[np.ndarray, "sample some"]:
+        """Probabilities of contacts in a state when the blocks are drawn again; NaN where too few blocks reach it."""
+        if (self.of_all[state] > 0).sum() < MIN_BLOCKS:
+            return np.full((len(self.draws), len(contacts)), np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = self.draws @ self.with_contact[state][:, contacts]
+            return drawn / (self.draws @ self.of_all[state])[:, None]
+
+
+def sum_contacts(frames: WeightedFrames, touching: Bool[np.ndarray, "frame contact"], *, seed: int) -> ContactSums:
+    """What both tables are made from: the same blocks are drawn for all states and contacts."""
+    of_all = frames.weights(np.ones(len(frames.state), dtype=bool))
+    columns = [frames.sums(column.astype(np.float64)) for column in touching.T]
+    with_contact = np.stack(columns, axis=-1) if columns else np.zeros((*of_all.shape, 0))
+    return ContactSums(with_contact, of_all, draw_blocks(frames.blocks, n_samples=N_SAMPLES, seed=seed))
+
+
+def compare_states(sums: ContactSums, names: Sequence[str]) -> pd.DataFrame:
+    """For each two states the contacts whose probabilities differ most, at most 50, with intervals of the difference.
+
+    Intervals hold for each contact by itself: they do not allow for these being the largest of many differences.
+    """
+    tables, probability = [], sums.probability
+    for state, other in combinations(range(len(probability)), 2):
+        difference = probability[other] - probability[state]
+        size = np.nan_to_num(np.abs(difference))
+        largest = np.argsort(-size, kind="stable")[:MAX_CONTACTS]
+        largest = largest[size[largest] >= MIN_DIFFERENCE]
+        lower, upper = interval(sums.samples(other, largest) - sums.samples(state, largest))
+        tables.append(pd.DataFrame({
+            "state": state + 1, "other_state": other + 1, "contact": [names[place] for place in largest],
+            "probability": probability[state, largest], "other_probability": probability[other, largest],
+            "difference": difference[largest], "difference_lower": lower, "difference_upper": upper,
+        }))  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def contact_probabilities(sums: ContactSums, names: Sequence[str], chosen: Sequence[str]) -> pd.DataFrame:
+    """Probability of the chosen contacts in every state, with intervals."""
+    places, tables = np.array([names.index(name) for name in chosen], dtype=int), []
+    for state, probability in enumerate(sums.probability):
+        lower, upper = interval(sums.samples(state, places))
+        tables.append(pd.DataFrame({
+            "state": state + 1, "contact": list(chosen), "probability": probability[places],
+            "probability_lower": lower, "probability_upper": upper,
+        }))  # fmt: skip
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,45 @@
+"""What jobs ask for: more than was measured, and not ten times too much."""
+
+import pytest
+
+from geom2msm.resource_estimates import (
+    JOB_MB,
+    embedding_mb,
+    embedding_minutes,
+    most_epochs,
+    training_mb,
+    training_minutes,
+)
+
+
+# docs/performance.md, tokens of large and mixed molecules.
+@pytest.mark.parametrize(
+    ("n_atoms", "measured_mb", "seconds_per_frame"),
+    [
+        (10, 597, 0.0010),
+        (44, 507, 0.0031),
+        (154, 507, 0.0128),
+        (1656, 533, 0.139),
+        (2486, 549, 0.209),
+        (21746, 839, 1.97),
+    ],
+)
+def test_an_embedding_gets_more_than_it_took_and_less_than_ten_times_that(n_atoms, measured_mb, seconds_per_frame):
+    assert measured_mb + JOB_MB < embedding_mb(n_atoms) < 3 * (measured_mb + JOB_MB)
+    took = 100_000 * seconds_per_frame / 60
+    assert took < embedding_minutes(100_000, n_atoms) < 10 * took + 30
+
+
+# results/benchmarks of the default system: 61 MB of tokens.
+def test_a_training_gets_more_than_it_took_and_less_than_three_times_that():
+    assert 525 + JOB_MB < training_mb(61.0, 2000.0) < 3 * (525 + JOB_MB)
+
+
+def test_the_memory_of_a_training_ends_with_its_buffers():
+    assert training_mb(1e6, 2000.0) == training_mb(1e5, 2000.0) < 4 * 2000 + 2000
+
+
+def test_time_grows_with_data_and_epochs():
+    assert training_minutes(600.0, 50) > training_minutes(60.0, 50) > 0
+    assert most_epochs({"kind": "vampnet", "max_epochs": 7}) == 7
+    assert most_epochs({"kind": "spib", "n_refinements": 3, "max_epochs_per_refinement": 5}) == 15

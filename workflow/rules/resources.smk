@@ -1,0 +1,63 @@
+import json
+import math
+
+from geom2msm.resource_estimates import embedding_mb, embedding_minutes, most_epochs, training_mb, training_minutes
+
+# What jobs ask for. Every attempt asks for more: what was killed for memory or time is submitted again by the profile's
+# retries and gets twice, then three times as much.
+
+
+def memory(base_mb, *, per_input_mb=0.0):
+    """Resource function: memory in MB that grows with the size of the input."""
+
+    def mem_mb(wildcards, input, attempt):
+        return attempt * (base_mb + round(per_input_mb * input.size_mb if per_input_mb else 0))
+
+    return mem_mb
+
+
+def duration(minutes):
+    """Resource function: a time limit in minutes."""
+
+    def runtime(wildcards, attempt):
+        return attempt * minutes
+
+    return runtime
+
+
+def embedding_memory(wildcards, input, attempt):
+    """Memory of embed_tokens, from the number of atoms."""
+    return attempt * embedding_mb(json.loads(Path(input.inventory).read_text())["n_selected_atoms"])
+
+
+def embedding_duration(wildcards, input, attempt):
+    """Time limit of embed_tokens, from the numbers of frames and atoms."""
+    known, n_ranges = json.loads(Path(input.inventory).read_text()), n_token_ranges(wildcards)
+    return attempt * embedding_minutes(math.ceil(known["n_frames"] / n_ranges), known["n_selected_atoms"])
+
+
+def trained_settings(wildcards):
+    """Settings of the model in the path, one of the system's or a point of a sweep."""
+    if "sweep" in wildcards.keys():
+        return point_settings(wildcards)
+    return SYSTEMS[wildcards.system]["models"][wildcards.model]
+
+
+def training_memory(wildcards, input, attempt):
+    """Memory of a training, from the size of the stores that it reads and the model's memory_mb."""
+    return attempt * training_mb(input.size_mb, trained_settings(wildcards)["memory_mb"])
+
+
+def training_duration(wildcards, input, attempt):
+    """Time limit of a training, from the size of the stores that it reads and the largest number of epochs."""
+    return attempt * training_minutes(input.size_mb, most_epochs(trained_settings(wildcards)))
+
+
+def gpus():
+    """One GPU where config.yaml says device: cuda."""
+    return int(SELECTED["device"] == "cuda")
+
+
+def with_cuda(environment):
+    """The environment's variant with a CUDA build of torch where config.yaml says device: cuda."""
+    return environment.replace("envs/", "envs/cuda/") if gpus() else environment
