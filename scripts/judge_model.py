@@ -13,8 +13,7 @@ TABLE_COLUMNS = ("check", "verdict", "number", "value", "action", "reasons")
 
 def read_rows(path: str) -> list[dict[str, str]]:
     """Rows of a CSV file."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
 
 
 def read_json(path: str) -> dict:
