@@ -1,0 +1,97 @@
+"""The rules of the Markov model on a million frames and a thousand microstates: seconds and memory of each.
+
+    OMP_NUM_THREADS=1 PYTHONPATH=scripts python benchmarks/msm_stage.py [--frames 1000000] [--microstates 1000]
+
+A particle in four wells (deeptime), in ten trajectories, as variables of a model. Every rule's `main` runs in a process
+of its own, as in the workflow; times are processor times of the process, imports included.
+"""
+
+import argparse
+import importlib
+import inspect
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from deeptime.data import quadruple_well
+
+from geom2msm.store import write_store
+
+N_TRAJECTORIES = 10
+RULES = (
+    "cluster_microstates", "scan_lags", "propose_lag", "check_connectivity", "estimate_msm", "test_markov",
+    "check_sampling", "analyze_transition_paths", "analyze_spectrum", "analyze_relaxation", "estimate_hmm",
+)  # fmt: skip
+ENDINGS = {"microstates": "npz", "msm": "npz", "variables": "zarr.zip"}
+
+
+def settings(n_microstates: int) -> dict[str, object]:
+    """The `msm` section of a system."""
+    return {
+        "model": "a", "baseline": "b", "lag_ps": 10.0, "scan_lags_ps": [2.0, 5.0, 10.0, 20.0, 50.0],
+        "n_microstates": n_microstates, "n_macrostates": 4, "n_timescales": 4, "n_posterior_samples": 100,
+        "ck_multiples": 5, "seed": 0,
+    }  # fmt: skip
+
+
+def write_variables(folder: Path, n_frames: int) -> None:
+    """Positions of the particle, one frame per ps; wells are left every few hundred frames."""
+    simulation = quadruple_well(h=1e-3, n_steps=100)
+    for number in range(N_TRAJECTORIES):
+        start = np.array([[1.0, -1.0]]) * (-1) ** number
+        points = simulation.trajectory(start, n_frames // N_TRAJECTORIES, seed=number, n_jobs=1)
+        write_store(
+            str(folder / f"variables-{number}.zarr.zip"),
+            attributes={"system": "wells", "trajectory": f"run-{number}", "frame_interval_ps": 1.0},
+            arrays={"variables": points.astype(np.float32), "time_ps": np.arange(len(points)) * 1.0},
+            axes={"variables": ("frame", "dimension"), "time_ps": ("frame",)},
+        )
+
+
+def run_rule(rule: str, folder: Path, n_microstates: int) -> None:
+    """One rule's `main`; files are named after its parameters, and `verdict` and `table` after the rule, too."""
+    known: dict[str, object] = {"settings": settings(n_microstates), "temperature_K": 300.0}
+    arguments = {}
+    for name in inspect.signature(main := importlib.import_module(rule).main).parameters:
+        if name == "variables":
+            arguments[name] = sorted(map(str, folder.glob("variables-*.zarr.zip")))
+        elif name in known:
+            arguments[name] = known[name]
+        else:
+            stem = f"{rule}-{name}" if name in ("verdict", "table") else name
+            arguments[name] = str(folder / f"{stem}.{ENDINGS.get(name, 'txt')}")
+    main(**arguments)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1000]))
+
+
+def main() -> None:
+    """Print a row per rule."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--microstates", type=int, default=1000)
+    parser.add_argument("--rule", choices=RULES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.rule:
+        run_rule(arguments.rule, arguments.folder, arguments.microstates)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        write_variables(Path(name), arguments.frames)
+        for rule in RULES:
+            command = [sys.executable, __file__, "--rule", rule, "--folder", name]
+            words = [*command, "--microstates", str(arguments.microstates)]
+            result = subprocess.run(words, capture_output=True, text=True, check=False)
+            if result.returncode:
+                print(f"{rule:26s} {result.stderr.strip().splitlines()[-1]}", flush=True)
+                continue
+            seconds, memory_mb = json.loads(result.stdout.splitlines()[-1])
+            print(f"{rule:26s} {seconds:8.1f} s {memory_mb:8.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
