@@ -339,6 +339,7 @@ def toy(run, snakemake, uv, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "REPORT", tmp_path / "results/report.zip")
+    monkeypatch.setattr(run, "PAGE", tmp_path / "results/report.html")
     monkeypatch.setattr(run, "ENVIRONMENTS", tmp_path / ".envs")
     monkeypatch.setattr(run, "DRIVER", snakemake.parents[1])
     without_conda = [folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "conda").exists()]
