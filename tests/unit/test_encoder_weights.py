@@ -10,7 +10,7 @@ import prepare_encoder
 from geom2msm.encoder.architectures import ARCHITECTURES, encoder_config, untrained
 from geom2msm.encoder.checkpoints import read_geom2vec
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
-from geom2msm.encoder.weights import EncoderCard, load_encoder, read_card, save_encoder
+from geom2msm.encoder.weights import EncoderCard, load_encoder, save_encoder
 
 CONFIG = ViSNetConfig(2, 16, 4, 8, 0.5)
 CARD = EncoderCard("small", "visnet", (1, 6, 8), CONFIG)
@@ -67,7 +67,7 @@ def test_weights_and_card_survive_the_file(weights):
 
 def test_prepared_weights_are_the_given_ones(weights, tmp_path):
     prepare_encoder.main(str(tmp_path / "out.safetensors"), encoder="small", settings=settings(weights))
-    assert read_card(str(tmp_path / "out.safetensors")) == CARD
+    assert load_encoder(str(tmp_path / "out.safetensors"))[1] == CARD
     assert load_file(tmp_path / "out.safetensors").keys() == load_file(weights).keys()
 
 
@@ -176,7 +176,7 @@ def test_a_safetensors_file_without_our_card_is_refused(weights, tmp_path):
     plain = tmp_path / "plain.safetensors"
     save_file(load_file(weights), plain)
     with pytest.raises(ValueError, match=r"plain.safetensors: no encoder card inside"):
-        read_card(str(plain))
+        load_encoder(str(plain))
 
 
 def test_a_checkpoint_with_a_foreign_tensor_is_refused(weights, tmp_path):

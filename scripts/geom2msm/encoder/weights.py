@@ -28,11 +28,6 @@ def save_encoder(path: str, encoder: Encoder, card: EncoderCard) -> None:
     save_file(weights, path, metadata={"card": json.dumps(asdict(card), sort_keys=True)})
 
 
-def read_card(path: str) -> EncoderCard:
-    """The card inside a weight file."""
-    return _card(_read(path)[1], path)
-
-
 def _read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file."""
     try:
