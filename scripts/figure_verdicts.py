@@ -17,8 +17,8 @@ LOOKS = {
     "fail": ("X", "0"),
     "not estimable": ("_", "0.55"),
 }
-COLUMNS = (0.0, 0.035, 0.205, 0.3, 0.53)
-NUMBER_CHARACTERS, ACTION_CHARACTERS, TITLE_CHARACTERS = 30, 75, 110
+COLUMNS = (0.0, 0.035, 0.2, 0.315, 0.535)
+NUMBER_CHARACTERS, ACTION_CHARACTERS, TITLE_CHARACTERS = 28, 75, 110
 
 
 def plot_verdicts(ax: Axes, verdicts: pd.DataFrame) -> None:
