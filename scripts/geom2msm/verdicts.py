@@ -1,7 +1,7 @@
 """Whether a Markov state model can be trusted: a dozen checks, each with its verdict, its number and what to do."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from geom2msm.verdict_texts import ACTIONS, FIGURES, QUESTIONS
 
@@ -54,6 +54,12 @@ def not_computed(why: str) -> Judged:
     return Judged("not estimable", "–", None, [why])
 
 
+def taken(found: Mapping, key: str, words: str) -> Judged:
+    """The verdict of a file as it is; `words` say its number, a dash says that there is none."""
+    number = "–" if found[key] is None else words.format(number=found[key], **found)
+    return Judged(found["verdict"], number, found[key], found["reasons"])
+
+
 def judge_if_any(judge: Callable[[Mapping], Judged], found: Sequence[Mapping]) -> Judged:
     """The verdict on what was found; a model that uses no tokens has neither an encoder nor tokens to interpret."""
     return judge(found[0]) if found else not_computed("the model does not use tokens")
@@ -68,16 +74,12 @@ def judge_lag(found: Mapping) -> Judged:
 
 def judge_ck_test(found: Mapping) -> Judged:
     """The largest deviation between prediction and estimate, in their combined errors."""
-    errors = found["largest_deviation_in_errors"]
-    number = "–" if errors is None else f"{errors:.1f} standard errors ({found['largest_deviation']:.3f})"
-    return Judged(found["verdict"], number, errors, found["reasons"])
+    return taken(found, "largest_deviation_in_errors", "{number:.1f} standard errors ({largest_deviation:.3f})")
 
 
 def judge_connectivity(found: Mapping) -> Judged:
     """The fraction of frames in the largest set of microstates connected in both directions."""
-    fraction = found["fraction_of_frames_active"]
-    number = "–" if fraction is None else f"{fraction:.1%} of frames in the model"
-    return Judged(found["verdict"], number, fraction, found["reasons"])
+    return taken(found, "fraction_of_frames_active", "{number:.1%} of frames in the model")
 
 
 def judge_visits(states: Sequence[Mapping]) -> Judged:
@@ -105,9 +107,7 @@ def judge_visits(states: Sequence[Mapping]) -> Judged:
 
 def judge_convergence(found: Mapping) -> Judged:
     """The largest difference between the two halves of the data, in its errors."""
-    errors = found["largest_difference_in_errors"]
-    number = "–" if errors is None else f"{errors:.1f} standard errors between halves"
-    return Judged(found["verdict"], number, errors, found["reasons"])
+    return taken(found, "largest_difference_in_errors", "{number:.1f} standard errors between halves")
 
 
 def judge_seeds(ensemble: Mapping) -> Judged:
@@ -135,33 +135,27 @@ def judge_encoder(check: Mapping) -> Judged:
 
 def judge_vamp2(found: Mapping) -> Judged:
     """The score of the variables against the score that the model's timescales allow."""
-    errors = found["largest_difference_in_errors"]
-    number = "–" if errors is None else f"{errors:.1f} standard errors ({found['largest_difference']:.3f})"
-    return Judged(found["verdict"], number, errors, found["reasons"])
+    return taken(found, "largest_difference_in_errors", "{number:.1f} standard errors ({largest_difference:.3f})")
 
 
 def judge_spectrum(found: Mapping) -> Judged:
     """The ratio of the timescales on both sides of the number of macrostates."""
-    gap = found["gap"]
-    number = "–" if gap is None else f"gap {gap:.1f} behind {found['n_macrostates']} states"
-    return Judged(found["verdict"], number, gap, found["reasons"])
+    return taken(found, "gap", "gap {number:.1f} behind {n_macrostates} states")
 
 
 def judge_relaxation(found: Mapping) -> Judged:
     """The largest deviation of correlation functions counted in the trajectories from those of the model."""
-    errors = found["largest_deviation_in_errors"]
-    number = "–" if errors is None else f"{errors:.1f} standard errors"
-    return Judged(found["verdict"], number, errors, found["reasons"])
+    return taken(found, "largest_deviation_in_errors", "{number:.1f} standard errors")
 
 
 def judge_equilibrium(found: Mapping, *, biased: bool) -> Judged:
     """Whether populations and timescales are the same without detailed balance; nothing helps with biased data."""
-    errors = found["largest_difference_in_errors"]
-    number = "–" if errors is None else f"{errors:.1f} standard errors without detailed balance"
+    words = "{number:.1f} standard errors without detailed balance"
+    judged = taken(found, "largest_difference_in_errors", words)
     if not biased:
-        return Judged(found["verdict"], number, errors, found["reasons"])
-    verdict = max(found["verdict"], "warn", key=VERDICTS.index)
-    return Judged(verdict, number, errors, [*found["reasons"], BIASED])
+        return judged
+    verdict = max(judged.verdict, "warn", key=VERDICTS.index)
+    return replace(judged, verdict=verdict, reasons=[*judged.reasons, BIASED])
 
 
 def judge_interpretation(found: Mapping) -> Judged:
