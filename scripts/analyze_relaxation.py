@@ -1,9 +1,8 @@
 """Compare the model's kinetics with what is counted directly: relaxation, autocorrelation, passage times."""
 
-import json
-
 import numpy as np
 
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, eigenvalues, implied_timescales, sample_posterior
 from geom2msm.passage_times import passage_table
@@ -38,8 +37,7 @@ def main(
     for path, table in {relaxation: curves, passage_times: passages}.items():
         with replace_when_complete(path) as part:
             table.to_csv(part, index=False)
-    with replace_when_complete(verdict) as part:
-        part.write_text(json.dumps(found, indent=2) + "\n")
+    write_verdict(verdict, found, subject="relaxation")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Gaps of the spectrum, fuzzy memberships, and whether the model may assume reversibility."""
 
-import json
-
 import numpy as np
 
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
@@ -38,12 +37,11 @@ def main(
             table.to_csv(part, index=False)
     origin = {"provenance": provenance(inputs={msm: msm, microstates: microstates}, settings=settings)}
     verdicts = {
-        gap: spectrum_verdict(timescales, model, macrostates),
-        reversibility: reversibility_verdict(compared),
+        "number of states": (gap, spectrum_verdict(timescales, model, macrostates)),
+        "reversibility": (reversibility, reversibility_verdict(compared)),
     }
-    for path, found in verdicts.items():
-        with replace_when_complete(path) as part:
-            part.write_text(json.dumps(found | {"lag_ps": lag_ps} | origin, indent=2) + "\n")
+    for subject, (path, found) in verdicts.items():
+        write_verdict(path, found | {"lag_ps": lag_ps} | origin, subject=subject)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Follow transition paths between two sets of macrostates: committors, reactive flux, pathways."""
 
-import json
-
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
@@ -37,8 +36,7 @@ def main(msm: str, committors: str, fluxes: str, pathways: str, verdict: str, *,
     for path, table in tables.items():
         with replace_when_complete(path) as part:
             table.to_csv(part, index=False)
-    with replace_when_complete(verdict) as part:
-        part.write_text(json.dumps(found, indent=2) + "\n")
+    write_verdict(verdict, found, subject="transition paths")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Coarse-grain with a hidden Markov model and compare it with the macrostates of the Markov model."""
 
-import json
 import logging
 
 import numpy as np
 
 from geom2msm.hidden_markov import NotEstimable, fit_hidden_model, hidden_table, hidden_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MarkovModel, MsmSettings, sample_posterior
-from geom2msm.provenance import provenance, replace_when_complete
+from geom2msm.provenance import provenance
 from geom2msm.states import Macrostates, read_dtrajs, read_model
 
 
@@ -32,8 +32,7 @@ def main(variables: list[str], microstates: str, msm: str, hmm: str, *, settings
     found = compare(dtrajs, *read_model(msm), chosen) | {"lag_ps": chosen.lag_ps}
     inputs = {path: path for path in [*variables, microstates, msm]}
     found["provenance"] = provenance(inputs=inputs, settings=settings)
-    with replace_when_complete(hmm) as part:
-        part.write_text(json.dumps(found, indent=2) + "\n")
+    write_verdict(hmm, found, subject="hidden Markov model")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from geom2msm.judgement import without_nan
 from geom2msm.markov import MarkovModel, MsmSettings, Posterior, interval, timescale_table
 from geom2msm.states import Macrostates, Visits, representative_microstates
 from geom2msm.units import KB_KJ_PER_MOL_K
@@ -115,10 +116,6 @@ def model_summary(
             {"microstates": states.tolist(), "n_frames": int(counts.frames[states].sum())}
             for states in counts.connected_sets[1:]
         ],
-        "timescales": [_without_nan(row) for row in timescales.to_dict("records")],
-        "spectral_gaps": [_without_nan({"gap": gap})["gap"] for gap in estimates[:-1] / estimates[1:]],
+        "timescales": without_nan(timescales.to_dict("records")),
+        "spectral_gaps": without_nan((estimates[:-1] / estimates[1:]).tolist()),
     }
-
-
-def _without_nan(row: dict[str, float | int]) -> dict[str, float | int | None]:
-    return {key: None if np.isnan(value) else value for key, value in row.items()}
