@@ -5,13 +5,13 @@ import logging
 import numpy as np
 
 from geom2msm.annotation import annotate, read_weighted_frames
+from geom2msm.joined_store import read_beside
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
-from geom2msm.ramachandran import read_frames
 from geom2msm.store import read_attributes
 
 
-def main(observables: list[str], states: list[str], msm: str, annotation: str, *, seed: int) -> None:
+def main(observables: list[str], states: str, msm: str, annotation: str, *, seed: int) -> None:
     """Average the observables over the frames of each state."""
     known = [read_attributes(path) for path in observables]
     for path, attributes in zip(observables, known, strict=True):
@@ -23,7 +23,7 @@ def main(observables: list[str], states: list[str], msm: str, annotation: str, *
     frames = read_weighted_frames(states, msm)
     logging.info("%d blocks of frames are drawn for the intervals", frames.blocks.n_blocks)
     described = {key: known[0][key] for key in ("names", "units", "periodic")}
-    table = annotate(frames, read_frames(observables, "observables", like=states), **described, seed=seed)
+    table = annotate(frames, read_beside(observables, "observables", like=states), **described, seed=seed)
     logging.info("%d means have no interval: too few blocks reach the state", np.isnan(table.mean_lower).sum())
     with replace_when_complete(annotation) as part:
         table.to_csv(part, index=False, float_format="%.7g")

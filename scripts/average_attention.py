@@ -11,7 +11,7 @@ from geom2msm.provenance import replace_when_complete
 from geom2msm.token_table import read_token_table, token_names
 
 
-def main(tokens: list[str], states: list[str], weights: str, table: str, attention: str, *, settings: dict) -> None:
+def main(tokens: list[str], states: str, weights: str, table: str, attention: str, *, settings: dict) -> None:
     """One row per state and pair of places, in the order of the network's sequence."""
     network = Network.read(weights)
     sample = Sample.read(tokens, states, n_frames=settings["n_frames"])

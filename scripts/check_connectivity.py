@@ -1,28 +1,23 @@
 """List the connected sets of microstates at every lag of the scan: what a model keeps of the data and what it drops."""
 
-import numpy as np
-
 from geom2msm.connectivity import connectivity_table, connectivity_verdict
+from geom2msm.joined_store import read_discrete_runs
 from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete
-from geom2msm.states import read_dtrajs, read_frame_interval_ps
 from geom2msm.units import frames
 
 
-def main(variables: list[str], microstates: str, table: str, verdict: str, *, settings: dict) -> None:
+def main(dtrajs: str, table: str, verdict: str, *, settings: dict) -> None:
     """Count at every lag; the verdict is on the lag of the model, and needs no model to exist."""
-    centers = np.load(microstates)["centers"]
-    interval_ps = read_frame_interval_ps(variables)
-    sets = connectivity_table(
-        read_dtrajs(variables, centers),
-        lag_frames={lag: frames(lag_ps=lag, frame_interval_ps=interval_ps) for lag in settings["scan_lags_ps"]},
-        n_microstates=len(centers),
-    )
+    runs = read_discrete_runs(dtrajs)
+    lags_ps = settings["scan_lags_ps"]
+    lag_frames = {lag: frames(lag_ps=lag, frame_interval_ps=runs.frame_interval_ps) for lag in lags_ps}
+    sets = connectivity_table(runs.dtrajs, lag_frames=lag_frames, n_microstates=runs.n_microstates)
     with replace_when_complete(table) as part:
         sets.to_csv(part, index=False)
     found = connectivity_verdict(sets, lag_ps=settings["lag_ps"])
-    found["provenance"] = provenance(inputs={path: path for path in [*variables, microstates]}, settings=settings)
+    found["provenance"] = provenance(inputs={"dtrajs": dtrajs}, settings=settings)
     write_verdict(verdict, found, subject="connectivity")
 
 

@@ -1,31 +1,28 @@
 """Count how well each macrostate is sampled, and estimate anew from parts of the data."""
 
-import numpy as np
-
 from geom2msm.convergence import convergence_table, convergence_verdict
+from geom2msm.joined_store import read_discrete_runs
 from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.sampling import sampling_table
-from geom2msm.states import read_dtrajs, read_frame_interval_ps, read_model
+from geom2msm.states import read_model
 
 
-def main(
-    variables: list[str], microstates: str, msm: str, sampling: str, convergence: str, verdict: str, *, settings: dict
-) -> None:
+def main(dtrajs: str, msm: str, sampling: str, convergence: str, verdict: str, *, settings: dict) -> None:
     """Write visits, effective counts and inefficiencies, and what parts of the data say of times and populations."""
     chosen = MsmSettings(**settings)
-    dtrajs = read_dtrajs(variables, np.load(microstates)["centers"])
+    runs = read_discrete_runs(dtrajs)
     model, macrostates = read_model(msm)
-    interval_ps = read_frame_interval_ps(variables)
     with replace_when_complete(sampling) as part:
-        sampling_table(dtrajs, model, macrostates, frame_interval_ps=interval_ps).to_csv(part, index=False)
-    parts = convergence_table(dtrajs, model, macrostates, chosen)
+        table = sampling_table(runs.dtrajs, model, macrostates, frame_interval_ps=runs.frame_interval_ps)
+        table.to_csv(part, index=False)
+    parts = convergence_table(runs.dtrajs, model, macrostates, chosen)
     with replace_when_complete(convergence) as part:
         parts.to_csv(part, index=False)
     found = convergence_verdict(parts, n_processes=min(chosen.n_macrostates - 1, chosen.n_timescales))
-    found["provenance"] = provenance(inputs={path: path for path in [*variables, microstates, msm]}, settings=settings)
+    found["provenance"] = provenance(inputs={path: path for path in [dtrajs, msm]}, settings=settings)
     write_verdict(verdict, found, subject="convergence")
 
 

@@ -3,21 +3,23 @@
 import json
 from pathlib import Path
 
+from geom2msm.joined_store import read_runs
 from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
-from geom2msm.states import read_frame_interval_ps, read_model, read_runs
+from geom2msm.states import read_model
+from geom2msm.store import read_attributes
 from geom2msm.units import frames
 from geom2msm.vamp2_consistency import consistency_table, consistency_verdict
 
 SCORES = ("fold", "seed", "lag_ps", "dimensions", "score_training", "score_validation")
 
 
-def main(variables: list[str], msm: str, scores: list[str], table: str, verdict: str, *, settings: dict) -> None:
+def main(variables: str, msm: str, scores: list[str], table: str, verdict: str, *, settings: dict) -> None:
     """Score all frames at every lag of the scan; the members' own scores are put beside."""
     chosen = MsmSettings(**settings)
-    runs, interval_ps = read_runs(variables), read_frame_interval_ps(variables)
+    runs, interval_ps = read_runs(variables, "variables"), read_attributes(variables)["frame_interval_ps"]
     model, _ = read_model(msm)
     posterior = sample_posterior(model, n_samples=chosen.n_posterior_samples, seed=chosen.seed)
     lag_frames = {lag: frames(lag_ps=lag, frame_interval_ps=interval_ps) for lag in chosen.scan_lags_ps}
@@ -28,7 +30,7 @@ def main(variables: list[str], msm: str, scores: list[str], table: str, verdict:
     found = consistency_verdict(compared, lag_ps=chosen.lag_ps)
     found["dimensions"] = runs[0].shape[1]
     found["members"] = [{key: member.get(key) for key in SCORES} for member in members]
-    found["provenance"] = provenance(inputs={path: path for path in [*variables, msm]}, settings=settings)
+    found["provenance"] = provenance(inputs={"variables": variables, "msm": msm}, settings=settings)
     write_verdict(verdict, found, subject="VAMP-2 consistency")
 
 

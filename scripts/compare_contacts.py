@@ -8,7 +8,7 @@ from geom2msm.provenance import replace_when_complete
 from geom2msm.state_contacts import compare_states, contact_probabilities, read_contacts, sum_contacts
 
 
-def main(contacts: list[str], states: list[str], msm: str, differences: str, probabilities: str, *, seed: int) -> None:
+def main(contacts: list[str], states: str, msm: str, differences: str, probabilities: str, *, seed: int) -> None:
     """Compare the probabilities of all contacts between all pairs of states."""
     known = read_contacts(contacts, like=states)
     frames = read_weighted_frames(states, msm).only(known.frames)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from geom2msm.distances import chunked, distance_pieces, find_distances
+from geom2msm.distances import distance_pieces, find_distances
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, require_inspected
-from geom2msm.store import ArrayLayout, PartialStore
+from geom2msm.store import ArrayLayout, PartialStore, chunked
 from geom2msm.topology import load_topology, select_atoms
 
 COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")

@@ -5,11 +5,12 @@ import logging
 import numpy as np
 
 from geom2msm.hidden_markov import NotEstimable, fit_hidden_model, hidden_table, hidden_verdict
+from geom2msm.joined_store import read_discrete_runs
 from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MarkovModel, MsmSettings, sample_posterior
 from geom2msm.provenance import provenance
-from geom2msm.states import Macrostates, read_dtrajs, read_model
+from geom2msm.states import Macrostates, read_model
 
 
 def compare(dtrajs: list[np.ndarray], model: MarkovModel, macrostates: Macrostates, chosen: MsmSettings) -> dict:
@@ -25,13 +26,11 @@ def compare(dtrajs: list[np.ndarray], model: MarkovModel, macrostates: Macrostat
     return hidden_verdict(table, hidden, macrostates, model)
 
 
-def main(variables: list[str], microstates: str, msm: str, hmm: str, *, settings: dict) -> None:
+def main(dtrajs: str, msm: str, hmm: str, *, settings: dict) -> None:
     """Fit a hidden Markov model to the microstates of all frames and write it with its verdict."""
     chosen = MsmSettings(**settings)
-    dtrajs = read_dtrajs(variables, np.load(microstates)["centers"])
-    found = compare(dtrajs, *read_model(msm), chosen) | {"lag_ps": chosen.lag_ps}
-    inputs = {path: path for path in [*variables, microstates, msm]}
-    found["provenance"] = provenance(inputs=inputs, settings=settings)
+    found = compare(read_discrete_runs(dtrajs).dtrajs, *read_model(msm), chosen) | {"lag_ps": chosen.lag_ps}
+    found["provenance"] = provenance(inputs={path: path for path in [dtrajs, msm]}, settings=settings)
     write_verdict(hmm, found, subject="hidden Markov model")
 
 

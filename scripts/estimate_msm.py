@@ -2,8 +2,7 @@
 
 import json
 
-import numpy as np
-
+from geom2msm.joined_store import read_discrete_runs
 from geom2msm.kinetics import model_summary, rate_table, state_table
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, count_transitions, estimate_model, sample_posterior
@@ -12,31 +11,28 @@ from geom2msm.states import (
     count_visits,
     find_macrostates,
     macrostate_of_microstate,
-    read_dtrajs,
-    read_frame_interval_ps,
     save_model,
 )
 from geom2msm.units import frames
 
 
 def main(
-    variables: list[str], microstates: str, msm: str, states: str, rates: str, summary: str,
+    dtrajs: str, msm: str, states: str, rates: str, summary: str,
     *, settings: dict, temperature_K: float,
 ) -> None:  # fmt: skip
     """Count, estimate, sample the posterior, lump into macrostates; write the model and its tables."""
     chosen = MsmSettings(**settings)
-    centers = np.load(microstates)["centers"]
-    dtrajs = read_dtrajs(variables, centers)
-    lag_frames = frames(lag_ps=chosen.lag_ps, frame_interval_ps=read_frame_interval_ps(variables))
-    model = estimate_model(count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=len(centers)))
+    runs = read_discrete_runs(dtrajs)
+    lag_frames = frames(lag_ps=chosen.lag_ps, frame_interval_ps=runs.frame_interval_ps)
+    model = estimate_model(count_transitions(runs.dtrajs, lag_frames=lag_frames, n_microstates=runs.n_microstates))
     posterior = sample_posterior(model, n_samples=chosen.n_posterior_samples, seed=chosen.seed)
     macrostates = find_macrostates(model, n_macrostates=chosen.n_macrostates)
     macrostate = macrostate_of_microstate(model, macrostates)
     visits = count_visits(
-        [macrostate[dtraj] for dtraj in dtrajs], n_macrostates=chosen.n_macrostates, coring_frames=lag_frames
+        [macrostate[dtraj] for dtraj in runs.dtrajs], n_macrostates=chosen.n_macrostates, coring_frames=lag_frames
     )
-    found = model_summary(model, posterior, chosen, temperature_K=temperature_K, n_trajectories=len(dtrajs))
-    found["provenance"] = provenance(inputs={path: path for path in [*variables, microstates]}, settings=settings)
+    found = model_summary(model, posterior, chosen, temperature_K=temperature_K, n_trajectories=len(runs.dtrajs))
+    found["provenance"] = provenance(inputs={"dtrajs": dtrajs}, settings=settings)
     with replace_when_complete(msm) as part, part.open("wb") as file:
         save_model(file, model, macrostates, lag_ps=chosen.lag_ps, n_processes=chosen.n_timescales)
     with replace_when_complete(states) as part:

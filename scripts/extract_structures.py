@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from geom2msm.ensembles import choose_frames, importance_of_atoms, read_structures, state_weights, superposed
+from geom2msm.joined_store import read_trajectories
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
-from geom2msm.ramachandran import read_frames
 from geom2msm.store import read_array
 
 
@@ -27,16 +27,15 @@ def remarks(chosen: pd.DataFrame, *, state: int, probability: float, importance:
 
 
 def main(
-    states: list[str], variables: list[str], inventories: list[str], msm: str, table: str, tokens: str,
+    states: str, variables: str, inventories: list[str], msm: str, table: str, tokens: str,
     importance: list[str], structure: str, ensemble: str, frames: str, *, state: int, n_frames: int, seed: int,
 ) -> None:  # fmt: skip
     """Take the frame where the state is densest, and others by their probability; `importance` is one file or none."""
     known = {found["trajectory"]: found for found in (json.loads(Path(path).read_text()) for path in inventories)}
-    microstates = [read_array(path, "microstate") for path in states]
     with np.load(msm) as model:
-        weights = np.concatenate(state_weights(microstates, model, state=state - 1))
-    points = read_frames(variables, "variables", like=states).astype(float)
-    lengths = dict(zip(known, map(len, microstates), strict=True))
+        weights = state_weights(read_array(states, "microstate"), model, state=state - 1)
+    points = read_array(variables, "variables").astype(float)
+    lengths = {each.name: each.n_frames for each in read_trajectories(states)}
     chosen = choose_frames(points, weights, lengths=lengths, n_frames=n_frames, seed=seed)
     chosen["time_ps"] = chosen.frame * known[chosen.trajectory[0]]["frame_interval_ps"]
     atoms, structures = read_structures(chosen, known)

@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.annotation import axis_label, read_weighted_frames
+from geom2msm.joined_store import read_beside
 from geom2msm.log import log_to
 from geom2msm.observable_curves import N_BINS, all_curves, plane, telling
-from geom2msm.ramachandran import read_frames
-from geom2msm.store import read_attributes
+from geom2msm.store import read_array, read_attributes
 from geom2msm.style import save_figure, start_figure
 
 MAX_FUNCTIONS, MAX_OBSERVABLES = 3, 4
@@ -29,13 +29,13 @@ def plot_plane(ax: Axes, bins: pd.DataFrame) -> None:
 
 
 def main(
-    observables: list[str], variables: list[str], states: list[str], msm: str, style: str,
+    observables: list[str], variables: str, states: str, msm: str, style: str,
     pdf: str, png: str, table: str,
 ) -> None:  # fmt: skip
     """Draw the slowest functions on the plane of the two most telling observables, then against each of four."""
     known, frames = read_attributes(observables[0]), read_weighted_frames(states, msm)
-    values = read_frames(observables, "observables", like=states).astype(float)
-    functions = read_frames(variables, "variables", like=states)[:, :MAX_FUNCTIONS].astype(float)
+    values = read_beside(observables, "observables", like=states).astype(float)
+    functions = read_array(variables, "variables")[:, :MAX_FUNCTIONS].astype(float)
     labels = dict(zip(known["names"], map(axis_label, known["names"], known["units"]), strict=True))
     tables = [curves := all_curves(values, functions, frames.weight, known["names"])]
     chosen = telling(curves, n_most=MAX_OBSERVABLES)

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.ramachandran import grid, read_frames, read_torsions, state_map
+from geom2msm.ramachandran import grid, read_torsions, state_map
+from geom2msm.store import read_array
 from geom2msm.style import label_torsion_axes, save_figure, start_figure, state_color, state_legend
 
 PALEST = 0.4
@@ -27,10 +28,10 @@ def plot_ramachandran(ax: Axes, bins: pd.DataFrame) -> None:
     label_torsion_axes(ax)
 
 
-def main(features: list[str], states: list[str], style: str, pdf: str, png: str, table: str) -> None:
+def main(features: list[str], states: str, style: str, pdf: str, png: str, table: str) -> None:
     """Count frames on the maps of the residues that vary most and draw the state of each bin."""
-    torsions = read_torsions(features)
-    macrostates = read_frames(states, "macrostate", like=features)
+    torsions = read_torsions(features, like=states)
+    macrostates = read_array(states, "macrostate")
     maps = [state_map(residue, macrostates) for residue in torsions]
     columns = 1 if len(maps) == 1 else 2
     rows = -(-len(maps) // columns)

@@ -4,7 +4,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.ramachandran import grid, mean_map, read_frames, read_torsions
+from geom2msm.ramachandran import grid, mean_map, read_torsions
+from geom2msm.store import read_array
 from geom2msm.style import label_torsion_axes, save_figure, start_figure
 
 MAX_FUNCTIONS = 3
@@ -22,10 +23,10 @@ def plot_singular_functions(ax: Axes, bins: pd.DataFrame, *, highest: float) -> 
     label_torsion_axes(ax)
 
 
-def main(features: list[str], variables: list[str], style: str, pdf: str, png: str, table: str) -> None:
+def main(features: list[str], variables: str, style: str, pdf: str, png: str, table: str) -> None:
     """Average the slowest variables over the bins of the maps of the residues that vary most and draw them."""
-    torsions = read_torsions(features)
-    values = read_frames(variables, "variables", like=features)[:, :MAX_FUNCTIONS].astype(float)
+    torsions = read_torsions(features, like=variables)
+    values = read_array(variables, "variables")[:, :MAX_FUNCTIONS].astype(float)
     panels = (len(torsions), values.shape[1])
     figure, axes = start_figure(style, columns=2, height=0.35 + 0.72 * len(torsions), panels=panels, share=True)
     tables = []

@@ -30,7 +30,7 @@ def plot_frames(ax: Axes, drawn: pd.DataFrame, *, functions: tuple[str, ...]) ->
 
 
 def main(
-    states: list[str], variables: list[str], frames: list[str], structures: list[str], style: str,
+    states: str, variables: str, frames: list[str], structures: list[str], style: str,
     pdf: str, png: str, table: str,
 ) -> None:  # fmt: skip
     """Draw the planes of the three slowest functions, all three in space, and one structure per state."""

@@ -18,14 +18,14 @@ from geom2msm.embedding_maps import (
 )
 from geom2msm.encoder.preparation import EmbeddingSettings
 from geom2msm.encoder.weights import load_encoder
+from geom2msm.joined_store import read_pieces
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete
-from geom2msm.store import read_array
 from geom2msm.token_table import read_token_table
 
 
 def main(
-    trajectories: list[str], inventories: list[str], states: list[str], table: str, weights: str, points: str,
+    trajectories: list[str], inventories: list[str], states: str, table: str, weights: str, points: str,
     scores: str, *, embedding: dict, map_tokens: int, source: str,
 ) -> None:  # fmt: skip
     """Embed every so many frames of all trajectories twice, map the tokens, and count like neighbors."""
@@ -38,13 +38,13 @@ def main(
         for files in zip(trajectories, known, strict=True)
     ]
     features = [invariants(joined(parts)) for parts in zip(*embedded, strict=True)]
-    state = np.concatenate([read_array(path, "macrostate")[::step] for path in states]).astype(np.int64) + 1
+    state = np.concatenate([piece[::step] for piece in read_pieces(states, "macrostate")]).astype(np.int64) + 1
     found = {
         name: separation(each, residues["residue_name"].tolist(), state)
         for name, each in zip(encoders, features, strict=True)
     }
     content = {"encoder": card.name, "n_frames": len(state), "step_frames": step, "separation": found}
-    inputs = {path: path for path in [*inventories, *states, weights, table]}
+    inputs = {path: path for path in [*inventories, states, weights, table]}
     settings = embedding | {"map_tokens": map_tokens, "source": source}
     content["provenance"] = provenance(inputs=inputs, settings=settings)
     with replace_when_complete(points) as part:

@@ -12,7 +12,7 @@ from geom2msm.token_table import read_token_table, token_names
 
 
 def main(
-    tokens: list[str], states: list[str], weights: str, table: str, importance: str, verdict: str, *, settings: dict
+    tokens: list[str], states: str, weights: str, table: str, importance: str, verdict: str, *, settings: dict
 ) -> None:
     """Exchange tokens of frames of every state, follow gradients and attention, and compare what they say."""
     network = Network.read(weights)
@@ -28,7 +28,7 @@ def main(
     objections, notes = judge(agreement, controls, n_tokens=len(names), n_untrained=len(untrained))
     content = objections.verdict_and_reasons() | {"notes": notes, "agreement": agreement, "control": controls}
     content |= {"n_frames": len(sample.states), "n_tokens": len(names), "n_untrained": len(untrained)}
-    content["provenance"] = provenance(inputs={path: path for path in [weights, table, *states]}, settings=settings)
+    content["provenance"] = provenance(inputs={path: path for path in [weights, table, states]}, settings=settings)
     with replace_when_complete(importance) as part:
         importance_table(trained, untrained, names).to_csv(part, index=False, float_format="%.6g")
     write_verdict(verdict, content, subject="importance of tokens")

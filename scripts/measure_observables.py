@@ -1,4 +1,4 @@
-"""Write what can be said of every frame of one trajectory in physical terms."""
+"""Write what every frame of one trajectory is like in physical terms, and which residues touch in some of them."""
 
 import json
 import logging
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from geom2msm.distances import chunked
+from geom2msm.contacts import write_contacts
 from geom2msm.log import log_to
 from geom2msm.named_observables import Table, described_with, named_measurements, read_table
 from geom2msm.observables import described, load_molecule, measured, standard_measurements
 from geom2msm.provenance import provenance, require_inspected
-from geom2msm.store import ArrayLayout, PartialStore
+from geom2msm.store import ArrayLayout, PartialStore, chunked
 
 COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 CHUNK_FRAMES = 10_000
 
 
 def main(
-    file: str, topology: str, inventory: str, reference: str, table: list[str], observables: str,
+    file: str, topology: str, inventory: str, reference: str, table: list[str], observables: str, contacts: str,
     *, settings: dict, source: str,
 ) -> None:  # fmt: skip
     """Measure `file` chunk by chunk; a killed run continues after its last chunk. `table` is one CSV file or none."""
@@ -38,6 +38,7 @@ def main(
     inputs |= {path: path for path in table}
     attributes["provenance"] = made_from = provenance(inputs=inputs, settings=settings | {"source": source})
     require_inspected(known, made_from, name="file")
+    write_contacts(contacts, molecule, known, settings=settings, made_from=made_from)
     layout = {
         "observables": ArrayLayout(("frame", "channel"), (len(attributes["names"]),), "float32"),
         "time_ps": ArrayLayout(("frame",), (), "float64"),

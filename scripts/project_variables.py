@@ -1,31 +1,56 @@
-"""Collective variables of one trajectory: the singular functions of the selected model, on every frame."""
+"""Collective variables of all trajectories: the singular functions of the selected model, on every frame."""
+
+import logging
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from geom2msm.joined_store import joined_attributes
 from geom2msm.log import log_to
-from geom2msm.pairs import piece_before
-from geom2msm.projection import model_states, project_store
+from geom2msm.pairs import read_frame_interval_ps, stored_trajectories
+from geom2msm.projection import Projector, project_frames, project_from
 from geom2msm.provenance import provenance
-from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.store import ArrayLayout, PartialStore, chunked, read_array, read_attributes
+
+CHUNK_FRAMES = 65_536
+AXES = {"variables": ("frame", "dimension"), "state": ("frame",), "state_probabilities": ("frame", "state")}
 
 
-def main(source: str, weights: str, split: str, variables: str) -> None:
-    """Apply the functions fixed at training to all frames of a store; add the states of a model that has any."""
-    found = project_store(source, weights)
-    known = read_attributes(source)
-    attributes = {name: known[name] for name in ("system", "trajectory", "frame_interval_ps")}
-    attributes["continues"] = piece_before(split, known["trajectory"])
-    attributes["provenance"] = provenance(inputs={"source": source, "weights": weights}, settings={})
-    arrays = {"variables": found.astype(np.float32), "time_ps": read_array(source, "time_ps")}
-    axes = {"variables": ("frame", "dimension"), "time_ps": ("frame",)}
-    states = model_states(found, weights)
-    if states is not None:
-        arrays["state"] = states.projection.states.numpy().astype(np.int32)
-        arrays["state_probabilities"] = states.projection.probabilities.numpy()
-        axes |= {"state": ("frame",), "state_probabilities": ("frame", "state")}
-        attributes["state_centers"] = states.centers
-    write_store(variables, attributes=attributes, arrays=arrays, axes=axes)
+def described_by(sources: Sequence[str], weights: str, split: str, model: Projector) -> dict:
+    """The attributes of the store."""
+    known = {"system": read_attributes(sources[0])["system"], "frame_interval_ps": read_frame_interval_ps(sources)}
+    if model.state_centers is not None:
+        known["state_centers"] = model.state_centers
+    inputs = {path: path for path in [*sources, weights, split]}
+    known["provenance"] = provenance(inputs=inputs, settings={})
+    return joined_attributes(stored_trajectories(sources, split), known)
+
+
+def main(sources: list[str], weights: str, split: str, variables: str) -> None:
+    """Apply the functions fixed at training to all frames; add the states of a model that has any.
+
+    A killed run continues after its last chunk.
+    """
+    model = Projector.read(weights)
+    for source in sources:
+        model.check(source)
+    example = model.described(project_frames(sources[0], weights, np.array([0])))
+    layout = {name: ArrayLayout(AXES[name], array.shape[1:], array.dtype.str) for name, array in example.items()}
+    layout["time_ps"] = ArrayLayout(("frame",), (), "float64")
+    time_ps = np.concatenate([read_array(source, "time_ps") for source in sources])
+    store = PartialStore(
+        variables,
+        n_frames=len(time_ps),
+        chunk_frames=CHUNK_FRAMES,
+        layout=layout,
+        attributes=described_by(sources, weights, split, model),
+    )
+    for chunk in chunked(project_from(sources, model, first_frame=store.frames_done), CHUNK_FRAMES):
+        first = store.frames_done
+        store.append(model.described(chunk) | {"time_ps": time_ps[first : first + len(chunk)]})
+        logging.info("%d of %d frames", store.frames_done, store.n_frames)
+    store.finish()
 
 
 if __name__ == "__main__":

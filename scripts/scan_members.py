@@ -5,8 +5,8 @@ import torch
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings
 from geom2msm.member_scans import scan_members
+from geom2msm.pairs import read_frame_interval_ps
 from geom2msm.provenance import replace_when_complete
-from geom2msm.states import read_frame_interval_ps
 from geom2msm.units import frames
 from geom2msm.vamp import read_weights
 

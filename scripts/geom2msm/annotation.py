@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Complex, Float, Int
 
-from geom2msm.ramachandran import frame_weights, read_frames
+from geom2msm.joined_store import read_trajectories
+from geom2msm.ramachandran import frame_weights
 from geom2msm.resampling import MIN_BLOCKS, Blocks, cut_blocks, draw_blocks
 from geom2msm.store import read_array
 
@@ -69,15 +70,15 @@ def correlation_frames(eigenvalues: Float[np.ndarray, " process"], *, n_states: 
     return float(max(lag_frames, -lag_frames / np.log(value)) if 0 < value < 1 else lag_frames)
 
 
-def read_weighted_frames(states: Sequence[str], msm: str) -> WeightedFrames:
+def read_weighted_frames(states: str, msm: str) -> WeightedFrames:
     """All frames of the trajectories, one after the other, as the model sees them."""
     with np.load(msm) as model:
         active, probability = model["active_microstates"], model["stationary_distribution"]
         lag_frames, n_states = int(model["lag_frames"]), model["memberships"].shape[1]
         correlation = correlation_frames(model["eigenvalues"], n_states=n_states, lag_frames=lag_frames)
-    weight = frame_weights(read_frames(states, "microstate", like=states), active, probability)
-    blocks = cut_blocks([len(read_array(path, "macrostate")) for path in states], correlation_frames=correlation)
-    return WeightedFrames(read_frames(states, "macrostate", like=states), weight, blocks, n_states)
+    weight = frame_weights(read_array(states, "microstate"), active, probability)
+    blocks = cut_blocks([each.n_frames for each in read_trajectories(states)], correlation_frames=correlation)
+    return WeightedFrames(read_array(states, "macrostate"), weight, blocks, n_states)
 
 
 def wrapped(angle_deg: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:

@@ -1,5 +1,7 @@
 """Which residues touch each other, in frames spread evenly over a trajectory."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mdtraj
@@ -8,6 +10,7 @@ from jaxtyping import Bool, Float32, Int
 from scipy.spatial import cKDTree
 
 from geom2msm.observables import Molecule
+from geom2msm.provenance import replace_when_complete
 from geom2msm.residues import describe
 from geom2msm.trajectory import iterate_frames
 
@@ -72,3 +75,25 @@ def find_contacts(
 def pair_names(topology: mdtraj.Topology, pairs: Int[np.ndarray, "pair 2"]) -> list[str]:
     """Names such as 'A:TRP1 A:LEU5'."""
     return [" ".join(describe(topology.residue(int(index))) for index in pair) for pair in pairs]
+
+
+def write_contacts(path: str, molecule: Molecule, known: Mapping, *, settings: Mapping, made_from: Mapping) -> None:
+    """Look at `contact_frames` frames at most, evenly spaced; residues with heavy atoms within `contact_nm` touch."""
+    found = find_contacts(
+        known["file"],
+        molecule,
+        cutoff_nm=settings["contact_nm"],
+        n_frames=known["n_frames"],
+        n_samples=settings["contact_frames"],
+        stride=known["stride"],
+        make_whole=known["make_whole"],
+    )
+    with replace_when_complete(path) as part, part.open("wb") as output:
+        np.savez_compressed(
+            output,
+            trajectory=known["trajectory"],
+            frames=found.frames,
+            names=np.array(pair_names(molecule.topology, found.pairs), dtype=str),
+            touching=found.touching,
+            provenance=json.dumps(made_from),
+        )

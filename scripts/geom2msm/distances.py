@@ -1,6 +1,6 @@
 """Distances within a molecule: the baseline features of VAMPnets, on the same frames as the tokens."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -88,22 +88,6 @@ def _atoms_by_residue(
 def _name(topology: mdtraj.Topology, index: int) -> str:
     atom = topology.atom(index)
     return f"{describe(atom.residue)}-{atom.name}"
-
-
-def chunked(
-    pieces: Iterable[Float32[np.ndarray, "_ channel"]], size: int
-) -> Iterator[Float32[np.ndarray, "_ channel"]]:
-    """Cut pieces of any length into pieces of `size` frames; only the last may be shorter."""
-    waiting: list[np.ndarray] = []
-    for piece in pieces:
-        waiting.append(piece)
-        if sum(map(len, waiting)) >= size:
-            joined = np.concatenate(waiting)
-            whole = len(joined) // size * size
-            yield from (joined[start : start + size] for start in range(0, whole, size))
-            waiting = [joined[whole:]]
-    if sum(map(len, waiting)):
-        yield np.concatenate(waiting)
 
 
 def distance_pieces(

@@ -1,7 +1,7 @@
 """Frames that stand for a state: one at its densest place, and some drawn by their probability."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import mdtraj
 import numpy as np
@@ -18,18 +18,16 @@ CHUNK_DISTANCES = 8_000_000
 
 
 def state_weights(
-    microstates: Sequence[Int[np.ndarray, " _"]], msm: Mapping[str, np.ndarray], *, state: int
-) -> list[Float[np.ndarray, " _"]]:
-    """Probability of each frame of each trajectory to be found in the state (from 0), up to a factor.
+    microstates: Int[np.ndarray, " frame"], msm: Mapping[str, np.ndarray], *, state: int
+) -> Float[np.ndarray, " frame"]:
+    """Probability of each frame to be found in the state (from 0), up to a factor.
 
     Stationary probability of its microstate, shared by the frames there, times the microstate's membership; zero in
     microstates that belong to another state.
     """
-    joined = np.concatenate(microstates)
     active, memberships = msm["active_microstates"], msm["memberships"]
     inside = np.where(memberships.argmax(axis=1) == state, memberships[:, state], 0.0)
-    weights = frame_weights(joined, active, msm["stationary_distribution"] * inside)
-    return np.split(weights, np.cumsum([len(each) for each in microstates])[:-1])
+    return frame_weights(microstates, active, msm["stationary_distribution"] * inside)
 
 
 def densest_frame(points: Float[np.ndarray, "frame dimension"], weights: Float[np.ndarray, " frame"]) -> int:

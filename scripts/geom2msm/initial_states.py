@@ -38,4 +38,4 @@ def cluster_fold(
         )
     values = [variables[frames.places(tokens)] for frames in (training, validation)]
     centers = fit_microstates(values[:1], n_microstates=n_states, seed=seed)
-    return tuple(torch.from_numpy(assign_microstates(each, centers)[0]).long() for each in values)
+    return tuple(torch.from_numpy(assign_microstates(each, centers)).long() for each in values)

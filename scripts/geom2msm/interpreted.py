@@ -10,6 +10,7 @@ from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor, nn
 
 from geom2msm.frame_reader import FrameReader
+from geom2msm.joined_store import read_trajectories
 from geom2msm.mixers.build import LobeConfig, build_lobe
 from geom2msm.pairs import check_finite
 from geom2msm.spib import Spib, SpibConfig
@@ -101,11 +102,10 @@ class Sample:
     weights: dict[int, float]
 
     @classmethod
-    def read(cls, stores: Sequence[str], assignments: Sequence[str], *, n_frames: int) -> "Sample":
+    def read(cls, stores: Sequence[str], assignment: str, *, n_frames: int) -> "Sample":
         """So many frames, in equal parts from all states: of a rare state as many as of a populated one."""
-        assigned = [read_array(path, "macrostate").astype(np.int64) + 1 for path in assignments]
-        lengths = [len(each) for each in assigned]
-        state_of_frame = np.concatenate(assigned)
+        lengths = [each.n_frames for each in read_trajectories(assignment)]
+        state_of_frame = read_array(assignment, "macrostate").astype(np.int64) + 1
         found, counts = np.unique(state_of_frame[state_of_frame > 0], return_counts=True)
         of_state = max(LEAST_FRAMES, n_frames // len(found))
         chosen = [_spread(np.flatnonzero(state_of_frame == state), of_state) for state in found.tolist()]

@@ -12,10 +12,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from geom2msm.frame_reader import FrameReader
+from geom2msm.joined_store import join_pieces
 from geom2msm.markov import MsmSettings, count_transitions, eigenvalues, estimate_model, implied_timescales
 from geom2msm.pairs import CHUNK_FRAMES, piece_before, read_chunks
-from geom2msm.projection import Projector, model_states
-from geom2msm.states import assign_microstates, fit_microstates, join_pieces
+from geom2msm.projection import Projector
+from geom2msm.states import assign_microstates, fit_microstates
 from geom2msm.store import read_attributes
 
 # All members together read the tokens as many times as there are members; of large data, beginnings have to do.
@@ -41,11 +42,10 @@ def member_dtrajs(
     model = Projector.read(weights)
     model.check(sources[0])
     variables = [project_beginning(path, model, n_frames=n) for path, n in zip(sources, n_frames, strict=True)]
-    states = [model_states(each, weights) for each in variables]
-    if states[0] is not None and states[0].centers is not None:
-        return [each.projection.states.numpy() for each in states]
+    if model.state_centers is not None:
+        return [model.described(each)["state"] for each in variables]
     centers = fit_microstates(variables, n_microstates=settings.n_microstates, seed=settings.seed)
-    return [assign_microstates(each, centers)[0] for each in variables]
+    return [assign_microstates(each, centers) for each in variables]
 
 
 def scan_member(

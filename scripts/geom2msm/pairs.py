@@ -1,7 +1,7 @@
 """Frames of segments laid end to end, and their time-lagged pairs, which never cross from segment to segment."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from geom2msm.frame_reader import FrameReader
+from geom2msm.joined_store import StoredTrajectory
 from geom2msm.splits import ROLES, Fold, Segment, check_apart
 from geom2msm.store import read_attributes
 from geom2msm.units import frames
@@ -107,9 +108,9 @@ def input_files(paths: list[str], split: str, log_weights: list[str]) -> dict[st
     return stores_by_trajectory(paths) | {"split": split} | weights
 
 
-def lag_in_frames(paths: list[str], *, lag_ps: float) -> int:
-    """The lag in frames of these stores, which must be saved at one interval."""
-    intervals = {path: read_attributes(path)["frame_interval_ps"] for path in paths}
+def read_frame_interval_ps(paths: list[str]) -> float:
+    """The frame interval of these stores, which must be saved at one."""
+    intervals = {path: float(read_attributes(path)["frame_interval_ps"]) for path in paths}
     interval_ps = intervals[paths[0]]
     for path, found in intervals.items():
         if found != interval_ps:
@@ -117,7 +118,12 @@ def lag_in_frames(paths: list[str], *, lag_ps: float) -> int:
                 f"{path}: frame_interval_ps is {found:g}, that of {paths[0]} is {interval_ps:g}; "
                 "the trajectories of a system must be saved at one interval."
             )
-    return frames(lag_ps=lag_ps, frame_interval_ps=interval_ps)
+    return interval_ps
+
+
+def lag_in_frames(paths: list[str], *, lag_ps: float) -> int:
+    """The lag in frames of these stores."""
+    return frames(lag_ps=lag_ps, frame_interval_ps=read_frame_interval_ps(paths))
 
 
 def frame_set(segments: list[Segment], paths: list[str], *, lag_ps: float) -> FrameSet:
@@ -173,3 +179,10 @@ def piece_before(path: str, trajectory: str) -> str | None:
     """The trajectory that this one continues, by a `split.json`; None where it begins a run."""
     runs = json.loads(Path(path).read_text())["runs"]
     return {after: before for run in runs for before, after in pairwise(run)}.get(trajectory)
+
+
+def stored_trajectories(sources: Sequence[str], split: str) -> list[StoredTrajectory]:
+    """The trajectories of these stores in their order, and which piece each continues."""
+    names = [read_attributes(source)["trajectory"] for source in sources]
+    lengths = [len(FrameReader(source, "time_ps")) for source in sources]
+    return [StoredTrajectory(*each, piece_before(split, each[0])) for each in zip(names, lengths, strict=True)]

@@ -1,17 +1,17 @@
 """Collective variables of stored frames: what a trained VAMPnet, SPIB or linear model says of them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from geom2msm.frame_reader import FrameReader
 from geom2msm.mixers.layout import TokenLayout
-from geom2msm.pairs import read_chunks
-from geom2msm.spib import Projection, Spib, SpibConfig
+from geom2msm.pairs import CHUNK_FRAMES, read_chunks
+from geom2msm.spib import Spib, SpibConfig
 from geom2msm.stored_tokens import Tokens
 from geom2msm.tica import invariant_features
 from geom2msm.vamp import SingularFunctions, read_weights
@@ -20,13 +20,18 @@ from geom2msm.vampnet import Vampnet, VampnetConfig
 
 @dataclass(frozen=True)
 class Projector:
-    """A trained model, the arrays of a store that it reads, and the channels that the first of them must have."""
+    """A trained model, the arrays of a store that it reads, and the channels that the first of them must have.
+
+    A model of kind spib has states, and where in z each lies if they are to be microstates.
+    """
 
     weights: str
     names: tuple[str, ...]
     n_channels: int
     layout: TokenLayout | None
     function: Callable[..., Tensor]
+    spib: Spib | None = None
+    state_centers: list[list[float]] | None = None
 
     @classmethod
     def read(cls, weights: str) -> "Projector":
@@ -34,7 +39,9 @@ class Projector:
         tensors, description = read_weights(weights)
         if description["kind"] == "spib":
             spib = Spib.from_tensors(tensors, config=SpibConfig.from_settings(description["settings"]))
-            return cls._of_network(weights, spib.lobe.layout, spib.config.feature, lambda tokens: spib.means([tokens]))
+            centers = spib.means([spib.representatives]).tolist() if spib.config.states_are_microstates else None
+            found = cls._of_network(weights, spib.lobe.layout, spib.config.feature, lambda tokens: spib.means([tokens]))
+            return replace(found, spib=spib, state_centers=centers)
         if description["kind"] != "vampnet":
             functions = SingularFunctions.from_tensors(tensors)
             if description["settings"]["feature"] != "tokens":
@@ -69,9 +76,17 @@ class Projector:
                 f"on {self.layout.n_tokens} in {len(set(self.layout.chain))}; use a model of this system."
             )
 
-    def variables(self, *arrays: np.ndarray) -> Float[np.ndarray, "frame dimension"]:
+    def variables(self, *arrays: np.ndarray) -> Float32[np.ndarray, "frame dimension"]:
         """Collective variables of frames in memory."""
-        return self.function(*map(torch.from_numpy, arrays)).numpy()
+        return self.function(*map(torch.from_numpy, arrays)).numpy().astype(np.float32)
+
+    def described(self, variables: Float32[np.ndarray, "frame dimension"]) -> dict[str, np.ndarray]:
+        """What is stored of frames with these variables: of a model with states also their states and probabilities."""
+        if self.spib is None:
+            return {"variables": variables}
+        found = self.spib.decode(torch.from_numpy(variables))
+        states = found.states.numpy().astype(np.int32)
+        return {"variables": variables, "state": states, "state_probabilities": found.probabilities.numpy()}
 
 
 def as_one_token(features: Float[Tensor, "frame channel"]) -> Tokens:
@@ -80,36 +95,35 @@ def as_one_token(features: Float[Tensor, "frame channel"]) -> Tokens:
     return Tokens(features[:, None], torch.zeros(n_frames, 1, 3, 0), torch.zeros(n_frames, 1, 3))
 
 
-def project_store(source: str, weights: str) -> Float[np.ndarray, "frame dimension"]:
+def project_store(source: str, weights: str) -> Float32[np.ndarray, "frame dimension"]:
     """Collective variables of all frames of a store, read in chunks."""
     model = Projector.read(weights)
     model.check(source)
     return np.concatenate([model.variables(*chunk) for chunk in read_chunks(source, model.names)])
 
 
+def project_from(
+    sources: Sequence[str], model: Projector, *, first_frame: int
+) -> Iterator[Float32[np.ndarray, "_ dimension"]]:
+    """Collective variables of the frames of all stores, one after the other, in pieces, from a frame on.
+
+    Pieces begin at multiples of CHUNK_FRAMES in their store wherever it begins: a matrix product may round differently
+    in other company.
+    """
+    for source in sources:
+        n_frames = len(FrameReader(source, "time_ps"))
+        for start in range(0, n_frames, CHUNK_FRAMES):
+            stop = min(start + CHUNK_FRAMES, n_frames)
+            if stop > first_frame:
+                piece = model.variables(*(FrameReader(source, name).read_range(start, stop) for name in model.names))
+                yield piece[max(0, first_frame - start) :]
+        first_frame = max(0, first_frame - n_frames)
+
+
 def project_frames(
     source: str, weights: str, frames: Int64[np.ndarray, " frame"]
-) -> Float[np.ndarray, "frame dimension"]:
+) -> Float32[np.ndarray, "frame dimension"]:
     """Collective variables of some frames of a store."""
     model = Projector.read(weights)
     model.check(source)
     return model.variables(*(FrameReader(source, name).read(frames) for name in model.names))
-
-
-@dataclass(frozen=True)
-class ModelStates:
-    """The states that a model gives to frames, and where in z each lies if they are to be microstates."""
-
-    projection: Projection
-    centers: list[list[float]] | None
-
-
-def model_states(variables: Float[np.ndarray, "frame latent"], weights: str) -> ModelStates | None:
-    """The states of frames with these variables, if the model in the weights file has states (kind: spib)."""
-    tensors, description = read_weights(weights)
-    if description["kind"] != "spib":
-        return None
-    config = SpibConfig.from_settings(description["settings"])
-    model = Spib.from_tensors(tensors, config=config)
-    centers = model.means([model.representatives]).tolist() if config.states_are_microstates else None
-    return ModelStates(model.decode(torch.from_numpy(variables)), centers)

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from geom2msm.store import read_array, read_attributes
+from geom2msm.joined_store import read_beside
+from geom2msm.store import read_attributes
 
 MAX_RESIDUES = 4
 N_BINS = 60
@@ -34,26 +35,18 @@ class ResidueTorsions:
         return row * N_BINS + column
 
 
-def read_frames(paths: Sequence[str], name: str, *, like: Sequence[str]) -> np.ndarray:
-    """An array of several stores, joined along frames; they must follow the trajectories of `like`."""
-    for path, other in zip(paths, like, strict=True):
-        found, expected = (read_attributes(store)["trajectory"] for store in (path, other))
-        if found != expected:
-            raise ValueError(
-                f"{path}: trajectory {found!r}, but {other} beside it is of {expected!r}; list both in one order."
-            )
-    return np.concatenate([read_array(path, name) for path in paths])
-
-
 def spread(angle_deg: Float[np.ndarray, "frame"]) -> float:
     """Circular variance of an angle: 0 if it never changes, 1 if it is everywhere alike."""
     return 1 - abs(np.exp(1j * np.radians(angle_deg)).mean())
 
 
-def read_torsions(features: Sequence[str]) -> list[ResidueTorsions]:
-    """Residues that have both phi and psi, at most four, those that vary most, in the order of the chain."""
+def read_torsions(features: Sequence[str], *, like: str) -> list[ResidueTorsions]:
+    """Residues that have both phi and psi, at most four, those that vary most, in the order of the chain.
+
+    The stores of the trajectories must be in the order of the store `like`.
+    """
     names = read_attributes(features[0])["names"]
-    values = read_frames(features, "features", like=features).astype(float)
+    values = read_beside(features, "features", like=like).astype(float)
     # Channels are called "cos phi ALA2", or "cos B phi ALA2" where there are several chains.
     columns = {name: values[:, index] for index, name in enumerate(names)}
     residues = [name.removeprefix("cos ") for name in names if name.startswith("cos ") and "psi " in name]

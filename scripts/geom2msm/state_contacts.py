@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from geom2msm.annotation import N_SAMPLES, WeightedFrames, interval
+from geom2msm.joined_store import check_trajectory, read_trajectories
 from geom2msm.resampling import MIN_BLOCKS, draw_blocks
-from geom2msm.store import read_array, read_attributes
 
 MAX_CONTACTS = 50
 # Contacts that differ by less tell no states apart.
@@ -26,23 +26,22 @@ class SampledContacts:
     touching: Bool[np.ndarray, "sample contact"]
 
 
-def read_contacts(paths: Sequence[str], *, like: Sequence[str]) -> SampledContacts:
-    """The contacts of all trajectories, in the order of the stores `like`; one that a file lacks is never there."""
-    stored = []
-    for path, other in zip(paths, like, strict=True):
+def read_contacts(paths: Sequence[str], *, like: str) -> SampledContacts:
+    """The contacts of all trajectories, in the order of the store `like`; one that a file lacks is never there."""
+    stored, trajectories = [], read_trajectories(like)
+    for path, expected in zip(paths, trajectories, strict=True):
         with np.load(path) as content:
             stored.append({key: content[key] for key in ("trajectory", "frames", "names", "touching")})
-        if str(stored[-1]["trajectory"]) != read_attributes(other)["trajectory"]:
-            raise ValueError(f"{path}: not of the trajectory of {other} beside it; list both in one order.")
+        check_trajectory(path, str(stored[-1]["trajectory"]), expected.name, like=like)
     names = list(dict.fromkeys(name for each in stored for name in each["names"].tolist()))
     place = {name: column for column, name in enumerate(names)}
     touching = np.zeros((sum(len(each["frames"]) for each in stored), len(names)), dtype=bool)
     frames, row, first = [], 0, 0
-    for each, other in zip(stored, like, strict=True):
+    for each, trajectory in zip(stored, trajectories, strict=True):
         rows = slice(row, row + len(each["frames"]))
         touching[rows, [place[name] for name in each["names"].tolist()]] = each["touching"]
         frames.append(first + each["frames"])
-        row, first = rows.stop, first + len(read_array(other, "macrostate"))
+        row, first = rows.stop, first + trajectory.n_frames
     return SampledContacts(np.concatenate(frames), names, touching)
 
 

@@ -8,11 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 from deeptime.markov import pcca
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from sklearn.cluster import KMeans
 
 from geom2msm.markov import Counts, MarkovModel, eigenvalues, right_eigenvectors
-from geom2msm.store import read_array, read_attributes
 
 MAX_CLUSTERED_FRAMES = 100_000
 CHUNK_FRAMES = 8192
@@ -57,87 +56,6 @@ class Visits:
         return self.transitions.sum(axis=1)
 
 
-def read_variables(path: str) -> Float[np.ndarray, "frame dimension"]:
-    """The variables of one trajectory, all of them finite."""
-    variables = read_array(path, "variables")
-    finite = np.isfinite(variables).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{path}: the variables of frame {int(np.flatnonzero(~finite)[0])} are not finite; "
-            "train the model again, with a lower learning rate."
-        )
-    return variables
-
-
-def read_frame_interval_ps(paths: Sequence[str]) -> float:
-    """The frame interval that all stores share."""
-    intervals_ps = [float(read_attributes(path)["frame_interval_ps"]) for path in paths]
-    for path, interval_ps in zip(paths, intervals_ps, strict=True):
-        if abs(interval_ps - intervals_ps[0]) > 1e-6 * intervals_ps[0]:
-            raise ValueError(
-                f"{path}: frame_interval_ps is {interval_ps:g}, but {paths[0]} has {intervals_ps[0]:g}; "
-                "one Markov model needs one frame interval."
-            )
-    return intervals_ps[0]
-
-
-def read_dtrajs(
-    paths: Sequence[str], centers: Float[np.ndarray, "microstate dimension"]
-) -> list[Int[np.ndarray, " _"]]:
-    """The microstate of every frame: one discrete trajectory per run, whose pieces are joined in their order."""
-    return _joined_by_attributes([read_microstates(path, centers)[0] for path in paths], paths)
-
-
-def read_runs(paths: Sequence[str]) -> list[Float[np.ndarray, "_ dimension"]]:
-    """The variables of every frame, one array per run, whose pieces are joined in their order."""
-    return _joined_by_attributes([read_variables(path) for path in paths], paths)
-
-
-def _joined_by_attributes(pieces: Sequence[np.ndarray], paths: Sequence[str]) -> list[np.ndarray]:
-    known = [read_attributes(path) for path in paths]
-    return join_pieces(pieces, [each["trajectory"] for each in known], [each.get("continues") for each in known])
-
-
-def join_pieces(
-    pieces: Sequence[np.ndarray], names: Sequence[str], continues: Sequence[str | None]
-) -> list[np.ndarray]:
-    """Frames of runs: a piece is joined to the one before if that is the one it continues."""
-    runs: list[list[np.ndarray]] = []
-    for piece, before, continued in zip(pieces, [None, *names[:-1]], continues, strict=True):
-        if before is not None and continued == before:
-            runs[-1].append(piece)
-        else:
-            runs.append([piece])
-    return [np.concatenate(run) for run in runs]
-
-
-def read_microstates(
-    path: str, centers: Float[np.ndarray, "microstate dimension"]
-) -> tuple[Int[np.ndarray, " frame"], Float[np.ndarray, " frame"]]:
-    """The microstate of each frame and the distance to its center: the state that the model gives, or the nearest."""
-    variables = read_variables(path)
-    if variables.shape[1] != centers.shape[1]:
-        raise ValueError(
-            f"{path}: {variables.shape[1]} variables per frame, but the microstates have {centers.shape[1]}; "
-            "run cluster_microstates again."
-        )
-    if model_centers([path]) is None:
-        return assign_microstates(variables, centers)
-    microstate = read_array(path, "state").astype(np.int32)
-    return microstate, np.linalg.norm(variables - centers[microstate], axis=1).astype(np.float32)
-
-
-def model_centers(paths: Sequence[str]) -> Float[np.ndarray, "microstate dimension"] | None:
-    """Centers of the model's own states, where it has such (kind: spib) and they are to be the microstates."""
-    found = [read_attributes(path).get("state_centers") for path in paths]
-    for path, centers in zip(paths, found, strict=True):
-        if centers != found[0]:
-            raise ValueError(
-                f"{path}: the states are not those of {paths[0]}; delete the files of this model, they are made anew."
-            )
-    return None if found[0] is None else np.array(found[0])
-
-
 def fit_microstates(
     variables: Sequence[Float[np.ndarray, "_ dimension"]], *, n_microstates: int, seed: int
 ) -> Float[np.ndarray, "microstate dimension"]:
@@ -159,18 +77,29 @@ def fit_microstates(
 
 def assign_microstates(
     variables: Float[np.ndarray, "frame dimension"], centers: Float[np.ndarray, "microstate dimension"]
-) -> tuple[Int[np.ndarray, " frame"], Float[np.ndarray, " frame"]]:
-    """The nearest center of each frame and the distance to it."""
+) -> Int[np.ndarray, " frame"]:
+    """The nearest center of each frame."""
     centers = centers.astype(np.float64)
     microstate = np.empty(len(variables), dtype=np.int32)
+    for first in range(0, len(variables), CHUNK_FRAMES):
+        piece = slice(first, first + CHUNK_FRAMES)
+        # |x|^2 is the same for all centers.
+        squares = np.sum(centers**2, axis=1) - 2 * variables[piece].astype(np.float64) @ centers.T
+        microstate[piece] = squares.argmin(axis=1)
+    return microstate
+
+
+def distance_to_center(
+    variables: Float[np.ndarray, "frame dimension"],
+    centers: Float[np.ndarray, "microstate dimension"],
+    microstate: Int[np.ndarray, " frame"],
+) -> Float32[np.ndarray, " frame"]:
+    """How far each frame is from the center of its microstate."""
     distance = np.empty(len(variables), dtype=np.float32)
     for first in range(0, len(variables), CHUNK_FRAMES):
         piece = slice(first, first + CHUNK_FRAMES)
-        points = variables[piece].astype(np.float64)
-        # |x|^2 is the same for all centers.
-        microstate[piece] = (np.sum(centers**2, axis=1) - 2 * points @ centers.T).argmin(axis=1)
-        distance[piece] = np.linalg.norm(points - centers[microstate[piece]], axis=1)
-    return microstate, distance
+        distance[piece] = np.linalg.norm(variables[piece] - centers[microstate[piece]], axis=1)
+    return distance
 
 
 def find_macrostates(model: MarkovModel, *, n_macrostates: int) -> Macrostates:

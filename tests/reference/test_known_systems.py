@@ -105,7 +105,7 @@ def test_a_vampnet_recovers_the_hidden_states_behind_the_square_root():
     assert scores["score_validation"] == pytest.approx(1 + 0.9**2, abs=0.05)
     values = model(feature_pairs(observed, lag_frames=1).tokens).numpy()
     centers = fit_microstates([values], n_microstates=2, seed=0)
-    states, _ = assign_microstates(values, centers)
+    states = assign_microstates(values, centers)
     assert max((states == hidden).mean(), (states != hidden).mean()) > 0.99
     known = np.array([[0.95, 0.05], [0.05, 0.95]])
     np.testing.assert_allclose(transition_matrix(states, lag_frames=1, n_states=2), known, atol=0.01)
@@ -116,7 +116,7 @@ def test_a_vampnet_recovers_the_transition_matrix_of_four_wells(four_wells):
     config = VampnetConfig.from_settings(VAMPNET | {"dimensions": 3})
     model, _, _ = fit_vampnet(pairs, config=config, member=Member(seed=0))
     values = model(feature_pairs(four_wells, lag_frames=LAG_FRAMES).tokens).numpy()
-    states, _ = assign_microstates(values, fit_microstates([values], n_microstates=4, seed=0))
+    states = assign_microstates(values, fit_microstates([values], n_microstates=4, seed=0))
     found = transition_matrix(states, lag_frames=LAG_FRAMES, n_states=4)
     assert_recovers(found, best_order(states, four_wells, 4))
 
@@ -126,7 +126,7 @@ def test_spib_recovers_the_number_of_wells_and_their_transition_matrix(four_well
     pairs = halves(points, lag_frames=LAG_FRAMES)
     centers = fit_microstates([points], n_microstates=10, seed=0)
     labeled = [
-        LabeledPairs(part, torch.from_numpy(assign_microstates(part.tokens.scalars[:, 0].numpy(), centers)[0]).long())
+        LabeledPairs(part, torch.from_numpy(assign_microstates(part.tokens.scalars[:, 0].numpy(), centers)).long())
         for part in (pairs.training, pairs.validation)
     ]
     model, _, scores = fit_spib(*labeled, config=SpibConfig.from_settings(SPIB), member=SpibMember(seed=0))

@@ -97,7 +97,7 @@ def alanine() -> tuple[list[np.ndarray], np.ndarray]:
     angles = [np.load(path) for path in DIHEDRALS]
     variables = [np.concatenate([np.cos(each), np.sin(each)], axis=1) for each in angles]
     centers = fit_microstates([each[::4] for each in variables], n_microstates=50, seed=0)
-    dtrajs = [assign_microstates(each, centers)[0] for each in variables]
+    dtrajs = [assign_microstates(each, centers) for each in variables]
     return dtrajs, np.concatenate([each[:, 0] for each in angles])
 
 

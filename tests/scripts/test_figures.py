@@ -16,7 +16,8 @@ from matplotlib.colors import to_hex
 from matplotlib.transforms import Bbox
 
 from dynamics import Dynamics
-from geom2msm.ramachandran import frame_weights, free_energy_map, read_frames, read_torsions
+from geom2msm.joined_store import StoredTrajectory, read_pieces, write_joined
+from geom2msm.ramachandran import frame_weights, free_energy_map, read_torsions
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.style import save_figure, start_figure, state_color
 from geom2msm.verdict_texts import QUESTIONS
@@ -37,8 +38,11 @@ class Results:
         self.folder, self.n_states, self.residues, self.n_frames = folder, n_states, residues, n_frames
         folder.mkdir(parents=True, exist_ok=True)
         self.rng = np.random.default_rng(0)
-        runs = [self.run(f"run-{number}") for number in range(2)]
-        self.features, self.states, self.variables = (list(paths) for paths in zip(*runs, strict=True))
+        self.runs = ("run-0", "run-1")
+        features, states, variables = zip(*(self.run(name) for name in self.runs), strict=True)
+        self.features = list(features)
+        self.states = self.joined("states", {key: np.concatenate([e[key] for e in states]) for key in states[0]})
+        self.variables = self.joined("variables", {"variables": np.concatenate(variables)})
         self.microstates = np.arange(2 * n_states)
         self.msm = str(folder / "msm.npz")
         probability = np.repeat(self.probability() / 2, 2)
@@ -69,7 +73,8 @@ class Results:
         weights = 4.0 ** -np.arange(self.n_states)
         return weights / weights.sum()
 
-    def run(self, trajectory: str) -> tuple[str, str, str]:
+    def run(self, trajectory: str) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
+        """The store of torsions, states and variables of a trajectory."""
         macrostates = np.repeat(self.rng.choice(self.n_states, self.n_frames // 10, p=self.probability()), 10)
         macrostates[-5:] = -1
         basins = BASINS_DEG[macrostates][:, None] + self.rng.normal(0, 18, (self.n_frames, len(self.residues), 2))
@@ -83,14 +88,18 @@ class Results:
         described = {"system": "toy", "trajectory": trajectory, "frame_interval_ps": 1.0}
         return (
             self.store(f"features-{trajectory}", described | {"names": names}, features=features.astype("f4")),
-            self.store(
-                f"states-{trajectory}",
-                described,
-                macrostate=macrostates.astype("i4"),
-                microstate=microstates.astype("i4"),
-            ),
-            self.store(f"variables-{trajectory}", described, variables=variables.astype("f4")),
+            {"macrostate": macrostates.astype("i4"), "microstate": microstates.astype("i4")},
+            variables.astype("f4"),
         )
+
+    def joined(self, name: str, arrays: dict[str, np.ndarray]) -> str:
+        path = str(self.folder / f"{name}.zarr.zip")
+        write_joined(
+            path, [StoredTrajectory(run, self.n_frames) for run in self.runs],
+            attributes={"system": "toy", "frame_interval_ps": 1.0}, arrays=arrays,
+            axes={key: ("frame", "channel") for key, values in arrays.items() if values.ndim == 2},
+        )  # fmt: skip
+        return path
 
     def store(self, name: str, attributes: dict, **arrays: np.ndarray) -> str:
         path = str(self.folder / f"{name}.zarr.zip")
@@ -173,11 +182,13 @@ class Results:
         """Free energies weighted with the model, with errors but for one bin."""
         with np.load(self.msm) as model:
             weights = frame_weights(
-                read_frames(self.states, "microstate", like=self.features),
+                read_array(self.states, "microstate"),
                 model["active_microstates"],
                 model["stationary_distribution"],
             )
-        bins = pd.concat([free_energy_map(residue, weights) for residue in read_torsions(self.features)])
+        bins = pd.concat(
+            [free_energy_map(residue, weights) for residue in read_torsions(self.features, like=self.states)]
+        )
         error_kT = np.where(np.arange(len(bins)) > 0, 0.1 + bins.free_energy_kT / 10, np.nan)
         return self.table("free_energy", bins.assign(error_kT=error_kT).to_dict("records"))
 
@@ -242,8 +253,7 @@ class Results:
         names, units = ["rmsd", "helix", "sasa", "energy"], ["nm", "1", "nm²", ""]
         described = {"names": names, "units": units, "frame_interval_ps": 1.0}
         self.observables = []
-        for path in self.states:
-            macrostate, trajectory = read_array(path, "macrostate"), read_attributes(path)["trajectory"]
+        for trajectory, macrostate in zip(self.runs, read_pieces(self.states, "macrostate"), strict=True):
             values = self.rng.normal(size=(self.n_frames, 4)) + macrostate[:, None] * [3, 1, 0, 0]
             values[:, 2] = np.where(np.arange(self.n_frames) % 2, np.nan, values[:, 2])
             attributes = described | {"trajectory": trajectory}
@@ -750,7 +760,7 @@ def test_frames_are_scattered_in_three_planes_and_in_space_with_a_star_per_state
     assert [ax.get_title() for ax in drawn.axes if "state" in ax.get_title()] == ["state 1", "state 2", "state 3"]
     stars = drawn.saved[drawn.saved.role == "representative"]
     np.testing.assert_allclose(
-        stars[["function 2", "function 3"]], read_array(results.variables[1], "variables")[1:4, :2]
+        stars[["function 2", "function 3"]], read_pieces(results.variables, "variables")[1][1:4, :2]
     )
     np.testing.assert_allclose(drawn.axes[0].collections[-1].get_offsets(), stars[["function 2", "function 3"]])
     assert sum(ax.name == "3d" for ax in drawn.figure.axes) == 1
@@ -760,9 +770,7 @@ def test_frames_are_scattered_in_three_planes_and_in_space_with_a_star_per_state
 
 def test_a_single_slow_variable_is_drawn_over_the_time(tmp_path):
     results = Results(tmp_path / "results")
-    for path in results.variables:
-        name, values = Path(path).name.removesuffix(".zarr.zip"), read_array(path, "variables")[:, :1]
-        results.store(name, read_attributes(path), variables=values)
+    results.joined("variables", {"variables": read_array(results.variables, "variables")[:, :1]})
     first, *_ = Drawn("variables_scatter", results, tmp_path).axes
     assert (first.get_xlabel(), first.get_ylabel()) == ("time (ps)", "function 2")
 
@@ -902,19 +910,19 @@ def test_free_energies_are_relative_to_the_most_probable_state(draw):
 
 
 def test_stores_of_other_trajectories_are_refused(results, tmp_path):
-    arguments = results.inputs("ramachandran") | {"states": results.states[::-1]}
+    arguments = results.inputs("ramachandran") | {"features": results.features[::-1]}
     files = {"pdf": str(tmp_path / "a.pdf"), "png": str(tmp_path / "a.png"), "table": str(tmp_path / "a.csv")}
-    with pytest.raises(ValueError, match=r"trajectory 'run-1', but .* is of 'run-0'"):
+    with pytest.raises(ValueError, match=r"trajectory 'run-1', but .* has 'run-0' there"):
         script("ramachandran").main(**arguments, style=STYLE, **files)
 
 
 def test_a_system_without_phi_and_psi_is_a_clear_error(tmp_path):
     results = Results(tmp_path / "results")
-    path = results.store(
-        "bare", {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}, features=np.ones((3, 2), "f4")
-    )
+    described = {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}
+    path, results.runs = results.store("bare", described, features=np.ones((300, 2), "f4")), ("run-0",)
+    results.joined("states", {"macrostate": np.zeros(300, "i4")})
     with pytest.raises(ValueError, match=r"bare\.zarr\.zip: no residue has both phi and psi"):
-        script("ramachandran").main([path], results.states[:1], STYLE, "a.pdf", "a.png", "a.csv")
+        script("ramachandran").main([path], results.states, STYLE, "a.pdf", "a.png", "a.csv")
 
 
 def test_start_figure_takes_sizes_from_the_style_alone(tmp_path):

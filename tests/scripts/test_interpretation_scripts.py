@@ -12,6 +12,7 @@ import map_embeddings
 import measure_importance
 import split_trajectories
 import train_vampnet
+from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.store import write_store
 from geom2msm.token_table import token_table
 from geom2msm.topology_files import ResidueLabel
@@ -29,7 +30,6 @@ AXES = {
     "scalars": ("frame", "token", "channel"),
     "vectors": ("frame", "token", "3", "channel"),
     "positions_nm": ("frame", "token", "3"),
-    "macrostate": ("frame",),
     "time_ps": ("frame",),
 }
 DIPEPTIDE, WEIGHTS = "resources/structures/alanine_dipeptide.pdb", "resources/encoders/visnet_l6_h64.safetensors"
@@ -47,7 +47,7 @@ def system(tmp_path_factory, repository):
     """Three trajectories of a chain of three states, of which only the second of three tokens knows."""
     folder, chain = tmp_path_factory.mktemp("system"), np.linalg.matrix_power(three_state_chain(), 5)
     dipeptide_table(repository)[1].to_csv(folder / "tokens.csv", index=False)
-    shapes = np.random.default_rng(99).normal(size=(3, 4))
+    shapes, assigned = np.random.default_rng(99).normal(size=(3, 4)), []
     for number, n_frames in enumerate(N_FRAMES):
         rng = np.random.default_rng(number)
         states = simulate_chain(chain, n_frames, rng)
@@ -59,12 +59,18 @@ def system(tmp_path_factory, repository):
             scalars=scalars.astype("f2"), vectors=vectors.astype("f2"),
             positions_nm=rng.normal(size=(n_frames, 3, 3)).astype("f4"), time_ps=2.0 * np.arange(n_frames),
         )  # fmt: skip
-        write(folder / f"states-{number}.zarr.zip", described, macrostate=states.astype("i4"))
+        assigned.append(states.astype("i4"))
         inventory = {"trajectory": f"run-{number}", "n_frames": n_frames, "frame_interval_ps": 2.0, "checks": {}}
         (folder / f"{number}.json").write_text(json.dumps(inventory))
     inventories = [str(folder / f"{number}.json") for number in range(len(N_FRAMES))]
     split_trajectories.main(inventories, str(folder / "split.json"), continuous=False, settings=SPLIT)
+    write_states(folder / "states.zarr.zip", assigned)
     return folder
+
+
+def write_states(path, assigned: list[np.ndarray]) -> None:
+    trajectories = [StoredTrajectory(f"run-{number}", len(each)) for number, each in enumerate(assigned)]
+    write_joined(str(path), trajectories, attributes={}, arrays={"macrostate": np.concatenate(assigned)})
 
 
 def write(path, attributes, **arrays) -> None:
@@ -86,7 +92,7 @@ def weights(request, system):
 
 def test_the_token_that_tells_of_the_states_has_the_importance(system, weights, tmp_path):
     importance, verdict = str(tmp_path / "importance.csv"), str(tmp_path / "importance.json")
-    inputs = (stores(system, "tokens"), stores(system, "states"), weights, str(system / "tokens.csv"))
+    inputs = (stores(system, "tokens"), str(system / "states.zarr.zip"), weights, str(system / "tokens.csv"))
     measure_importance.main(*inputs, importance, verdict, settings=SETTINGS)
     rows, found = pd.read_csv(importance), json.loads((tmp_path / "importance.json").read_text())
     methods = {"occlusion", "gradient"} | ({"attention"} if "transformer" in weights else set())
@@ -104,7 +110,7 @@ def test_the_token_that_tells_of_the_states_has_the_importance(system, weights, 
 
 
 def test_attention_is_a_table_of_places(system, weights, tmp_path):
-    inputs = (stores(system, "tokens"), stores(system, "states"), weights, str(system / "tokens.csv"))
+    inputs = (stores(system, "tokens"), str(system / "states.zarr.zip"), weights, str(system / "tokens.csv"))
     if "transformer" not in weights:
         with pytest.raises(ValueError, match="no attention weights"):
             average_attention.main(*inputs, str(tmp_path / "attention.csv"), settings=SETTINGS)
@@ -126,13 +132,13 @@ def test_maps_of_a_tumbling_dipeptide(repository, tmp_path):
     known = {"topology": str(repository / DIPEPTIDE), "selection": "not element H", "n_frames": n_frames}
     (tmp_path / "run.json").write_text(json.dumps(known | {"stride": 1, "make_whole": True}))
     table.to_csv(tmp_path / "tokens.csv", index=False)
-    write(tmp_path / "states.zarr.zip", {}, macrostate=(np.arange(n_frames) % 2).astype("i4"))
+    write_states(tmp_path / "states.zarr.zip", [(np.arange(n_frames) % 2).astype("i4")])
     embedding = {
         "neighbor_rule": "nearest32", "kernel": "auto", "dtype": "float16", "window_neighbors": None,
         "periodic": False, "unseen_elements": {}, "environment": None,
     }  # fmt: skip
     map_embeddings.main(
-        [str(tmp_path / "run.xtc")], [str(tmp_path / "run.json")], [str(tmp_path / "states.zarr.zip")],
+        [str(tmp_path / "run.xtc")], [str(tmp_path / "run.json")], str(tmp_path / "states.zarr.zip"),
         str(tmp_path / "tokens.csv"), str(repository / WEIGHTS), str(tmp_path / "map.csv"), str(tmp_path / "map.json"),
         embedding=embedding, map_tokens=60, source="digest",
     )  # fmt: skip

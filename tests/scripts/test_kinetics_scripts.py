@@ -15,6 +15,7 @@ import bootstrap_free_energy
 import cluster_microstates
 import estimate_hmm
 import estimate_msm
+from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.store import write_store
 from systems import simulate_chain, three_state_chain
 
@@ -27,56 +28,60 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def write_run(folder: Path, name: str, states: np.ndarray, *, rng: np.random.Generator) -> tuple[str, str]:
-    """Variables and torsions of one trajectory that is in these states."""
-    described = {"system": "toy", "trajectory": name, "frame_interval_ps": 2.0}
-    variables = (PLACES[states] + 0.2 * rng.normal(size=(len(states), 2))).astype(np.float32)
+def write_variables(path: str, walks: dict[str, np.ndarray], *, rng: np.random.Generator) -> str:
+    """Variables of all trajectories, which are in these states."""
+    places = PLACES[np.concatenate(list(walks.values()))]
+    time_ps = np.concatenate([2.0 * np.arange(len(walk)) for walk in walks.values()])
+    write_joined(
+        path,
+        [StoredTrajectory(name, len(walk)) for name, walk in walks.items()],
+        attributes={"system": "toy", "frame_interval_ps": 2.0},
+        arrays={"variables": (places + 0.2 * rng.normal(size=places.shape)).astype("f4"), "time_ps": time_ps},
+        axes={"variables": ("frame", "dimension")},
+    )
+    return path
+
+
+def write_torsions(path: str, name: str, states: np.ndarray, *, rng: np.random.Generator) -> str:
+    """Torsions of one trajectory that is in these states."""
     angles = np.radians(ANGLES_DEG[states] + rng.normal(0, 12, (len(states), 2)))
     features = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(states), -1).astype(np.float32)
     names = [f"{part} {angle} ALA2" for angle in ("phi", "psi") for part in ("cos", "sin")]
-    paths = str(folder / "variables" / f"{name}.zarr.zip"), str(folder / "features" / f"{name}.zarr.zip")
-    arrays = {"variables": variables, "time_ps": 2.0 * np.arange(len(states))}
-    write_store(
-        paths[0], attributes=described, arrays=arrays, axes={"variables": ("frame", "d"), "time_ps": ("frame",)}
-    )
-    write_store(
-        paths[1], attributes=described | {"names": names}, arrays={"features": features},
-        axes={"features": ("frame", "channel")},
-    )  # fmt: skip
-    return paths
+    attributes = {"system": "toy", "trajectory": name, "frame_interval_ps": 2.0, "names": names}
+    write_store(path, attributes=attributes, arrays={"features": features}, axes={"features": ("frame", "channel")})
+    return path
 
 
 def run_rules(folder: Path, chain: np.ndarray, lengths: list[int], settings: dict) -> None:
     """Everything from variables to the artefacts of kinetics.smk."""
     rng = np.random.default_rng(3)
-    for part in ("variables", "features", "states"):
-        (folder / part).mkdir()
-    walks = [simulate_chain(chain, length, rng) for length in lengths]
-    runs = [write_run(folder, f"run-{i}", walk, rng=rng) for i, walk in enumerate(walks)]
-    variables, features = (list(paths) for paths in zip(*runs, strict=True))
-    states = [str(folder / "states" / Path(path).name) for path in variables]
+    walks = {f"run-{i}": simulate_chain(chain, length, rng) for i, length in enumerate(lengths)}
 
     def at(*names: str) -> list[str]:
         return [str(folder / name) for name in names]
 
-    model = at("microstates.npz", "msm.npz")
-    cluster_microstates.main(variables, model[0], settings=settings)
-    estimate_msm.main(
-        variables, *model, *at("states.csv", "rates.csv", "summary.json"), settings=settings, temperature_K=300.0
+    variables, features = (
+        write_variables(*at("variables.zarr.zip"), walks, rng=rng),
+        [write_torsions(*at(f"{name}.zarr.zip"), name, walk, rng=rng) for name, walk in walks.items()],
     )
-    for source, target in zip(variables, states, strict=True):
-        assign_states.main(source, *model, target)
+    centers, dtrajs, msm, states = at("microstates.npz", "dtrajs.zarr.zip", "msm.npz", "states.zarr.zip")
+    cluster_microstates.main(variables, centers, dtrajs, settings=settings)
+    estimate_msm.main(
+        dtrajs, msm, *at("states.csv", "rates.csv", "summary.json"), settings=settings, temperature_K=300.0
+    )
+    assign_states.main(variables, dtrajs, msm, states)
     analyze_transition_paths.main(
-        model[1], *at("committors.csv", "fluxes.csv", "pathways.csv", "tpt.json"), settings=settings
+        msm, *at("committors.csv", "fluxes.csv", "pathways.csv", "tpt.json"), settings=settings
     )
     analyze_spectrum.main(
-        *model, *at("memberships.csv", "spectrum.csv", "spectrum.json", "reversibility.json"), settings=settings
+        centers,
+        msm,
+        *at("memberships.csv", "spectrum.csv", "spectrum.json", "reversibility.json"),
+        settings=settings,
     )
-    analyze_relaxation.main(
-        variables, *model, *at("relaxation.csv", "mfpt_lags.csv", "relaxation.json"), settings=settings
-    )
-    estimate_hmm.main(variables, *model, *at("hmm.json"), settings=settings)
-    bootstrap_free_energy.main(features, states, model[1], *at("free_energy.csv"), settings=settings)
+    analyze_relaxation.main(dtrajs, msm, *at("relaxation.csv", "mfpt_lags.csv", "relaxation.json"), settings=settings)
+    estimate_hmm.main(dtrajs, msm, *at("hmm.json"), settings=settings)
+    bootstrap_free_energy.main(features, states, msm, *at("free_energy.csv"), settings=settings)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import csv
+import gc
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import project_variables
 import select_model
 import split_trajectories
 import train_vampnet
+from geom2msm.joined_store import read_pieces, read_trajectories
 from geom2msm.splits import ROLES
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.vamp import read_weights
@@ -184,16 +186,13 @@ def test_the_ensemble_goes_on_with_the_member_that_was_best_where_it_was_chosen(
 
 @pytest.mark.parametrize(("kind", "stage"), [("vampnets", "tokens"), ("ticas", "features")])
 def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage, request, system, split, tmp_path):
-    weights = request.getfixturevalue(kind)[0][0]
-    projected = []
-    for path in stores(system, stage):
-        variables = str(tmp_path / "variables.zarr.zip")
-        project_variables.main(path, weights, split, variables)
-        known = read_attributes(path)
-        copied = ("system", "trajectory", "frame_interval_ps")
-        assert {name: read_attributes(variables)[name] for name in copied} == {name: known[name] for name in copied}
-        np.testing.assert_array_equal(read_array(variables, "time_ps"), read_array(path, "time_ps"))
-        projected.append(read_array(variables, "variables"))
+    weights, variables = request.getfixturevalue(kind)[0][0], str(tmp_path / "variables.zarr.zip")
+    project_variables.main(stores(system, stage), weights, split, variables)
+    assert [each.name for each in read_trajectories(variables)] == list(TRAJECTORIES)
+    for path, times in zip(stores(system, stage), read_pieces(variables, "time_ps"), strict=True):
+        assert read_attributes(variables)["frame_interval_ps"] == read_attributes(path)["frame_interval_ps"]
+        np.testing.assert_array_equal(times, read_array(path, "time_ps"))
+    projected = read_pieces(variables, "variables")
     assert all(values.dtype == np.float32 and values.shape[1] == 2 for values in projected)
     training = [
         values[:-2]
@@ -204,12 +203,42 @@ def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage,
 
 
 def test_variables_do_not_depend_on_the_chunks(vampnets, system, split, tmp_path, monkeypatch):
-    source, weights = stores(system, "tokens")[0], vampnets[0][0]
+    sources, weights = stores(system, "tokens"), vampnets[0][0]
     whole, chunked = str(tmp_path / "whole.zarr.zip"), str(tmp_path / "chunked.zarr.zip")
-    project_variables.main(source, weights, split, whole)
-    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
-    project_variables.main(source, weights, split, chunked)
+    project_variables.main(sources, weights, split, whole)
+    monkeypatch.setattr("geom2msm.projection.CHUNK_FRAMES", 101)
+    project_variables.main(sources, weights, split, chunked)
     np.testing.assert_allclose(read_array(chunked, "variables"), read_array(whole, "variables"), rtol=0, atol=1e-4)
+
+
+def test_a_killed_projection_continues_to_the_same_bytes(vampnets, system, split, tmp_path, monkeypatch):
+    sources, weights, paths = stores(system, "tokens"), vampnets[0][0], [tmp_path / "whole", tmp_path / "killed"]
+    monkeypatch.setattr("geom2msm.projection.CHUNK_FRAMES", 300)
+    monkeypatch.setattr(project_variables, "CHUNK_FRAMES", 500)
+    project_variables.main(sources, weights, split, str(paths[0]))
+    original, done = project_variables.project_from, []
+
+    def killed(*arguments, first_frame: int):
+        for piece in original(*arguments, first_frame=first_frame):
+            yield piece
+            done.append(len(piece))
+            if sum(done) >= 2400:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(project_variables, "project_from", killed)
+    with pytest.raises(KeyboardInterrupt):
+        project_variables.main(sources, weights, split, str(paths[1]))
+    gc.collect()  # The dead process's lock goes with its store, which the traceback still holds.
+    starts = []
+
+    def continued(*arguments, first_frame: int):
+        starts.append(first_frame)
+        return original(*arguments, first_frame=first_frame)
+
+    monkeypatch.setattr(project_variables, "project_from", continued)
+    project_variables.main(sources, weights, split, str(paths[1]))
+    assert starts == [2000]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_tokens_of_another_encoder_are_refused(vampnets, split, tmp_path):
@@ -220,7 +249,7 @@ def test_tokens_of_another_encoder_are_refused(vampnets, split, tmp_path):
     store(tmp_path, "tokens", "other", arrays)
     with pytest.raises(ValueError, match=r"tokens-other.zarr.zip: scalars have 3 channels, but .* was trained on 4"):
         project_variables.main(
-            str(tmp_path / "tokens-other.zarr.zip"), vampnets[0][0], split, str(tmp_path / "variables.zarr.zip")
+            [str(tmp_path / "tokens-other.zarr.zip")], vampnets[0][0], split, str(tmp_path / "variables.zarr.zip")
         )
 
 

@@ -14,8 +14,9 @@ import estimate_msm
 import extract_structures
 import scan_lags
 import test_markov as markov_test
+from geom2msm.joined_store import StoredTrajectory, read_pieces, read_trajectories, write_joined
 from geom2msm.states import count_visits
-from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.store import read_array
 from systems import simulate_chain, three_state_chain
 
 PLACES = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
@@ -34,11 +35,15 @@ END
 
 
 def write_variables(path: Path, states: np.ndarray, *, rng: np.random.Generator) -> str:
+    """Variables of all trajectories, which are in these states one after the other."""
     variables = PLACES[states] + 0.2 * rng.normal(size=(len(states), 2))
-    attributes = {"system": "toy", "trajectory": path.name.removesuffix(".zarr.zip"), "frame_interval_ps": 2.0}
-    arrays = {"variables": variables.astype(np.float32), "time_ps": 2.0 * np.arange(len(states))}
-    write_store(
-        str(path), attributes=attributes, arrays=arrays, axes={"variables": ("frame", "d"), "time_ps": ("frame",)}
+    time_ps = np.concatenate([2.0 * np.arange(n_frames) for n_frames in N_FRAMES.values()])
+    write_joined(
+        str(path),
+        [StoredTrajectory(*each) for each in N_FRAMES.items()],
+        attributes={"system": "toy", "frame_interval_ps": 2.0},
+        arrays={"variables": variables.astype(np.float32), "time_ps": time_ps},
+        axes={"variables": ("frame", "dimension")},
     )
     return str(path)
 
@@ -63,30 +68,24 @@ def results(tmp_path_factory) -> Path:
     """Everything the rules write."""
     folder = tmp_path_factory.mktemp("msm")
     (folder / "top.pdb").write_text(PDB)
-    rng = np.random.default_rng(11)
-    variables, inventories = [], []
-    for name, n_frames in N_FRAMES.items():
-        states = simulate_chain(three_state_chain(), n_frames, rng)
-        variables.append(write_variables(folder / f"{name}.zarr.zip", states, rng=rng))
-        inventories.append(write_trajectory(folder, name, n_frames))
-    path = {name: str(folder / name) for name in ("microstates.npz", "msm.npz")}
-    cluster_microstates.main(variables, path["microstates.npz"], settings=SETTINGS)
-    scan_lags.main(variables, path["microstates.npz"], str(folder / "timescales.csv"), settings=SETTINGS)
+    rng = np.random.default_rng(15)
+    walks = [simulate_chain(three_state_chain(), n_frames, rng) for n_frames in N_FRAMES.values()]
+    variables = write_variables(folder / "variables.zarr.zip", np.concatenate(walks), rng=rng)
+    inventories = [write_trajectory(folder, name, n_frames) for name, n_frames in N_FRAMES.items()]
+    dtrajs, msm, assigned = (str(folder / name) for name in ("dtrajs.zarr.zip", "msm.npz", "states.zarr.zip"))
+    cluster_microstates.main(variables, str(folder / "microstates.npz"), dtrajs, settings=SETTINGS)
+    scan_lags.main(dtrajs, str(folder / "timescales.csv"), settings=SETTINGS)
     tables = [str(folder / name) for name in ("states.csv", "rates.csv", "summary.json")]
-    estimate_msm.main(variables, *path.values(), *tables, settings=SETTINGS, temperature_K=300.0)
-    tests = [str(folder / name) for name in ("ck_test.csv", "ck_test.json")]
-    markov_test.main(variables, *path.values(), *tests, settings=SETTINGS)
-    (folder / "states").mkdir()
-    assigned = [str(folder / "states" / Path(each).name) for each in variables]
-    for source, target in zip(variables, assigned, strict=True):
-        assign_states.main(source, *path.values(), target)
+    estimate_msm.main(dtrajs, msm, *tables, settings=SETTINGS, temperature_K=300.0)
+    markov_test.main(dtrajs, msm, *[str(folder / name) for name in ("ck_test.csv", "ck_test.json")], settings=SETTINGS)
+    assign_states.main(variables, dtrajs, msm, assigned)
     (folder / "tokens.csv").write_text("token,atoms\n0,0 2\n")
     (folder / "importance.csv").write_text(
         "state,token,method,importance\n" + "".join(f"{state},0,occlusion,0.5\n" for state in (1, 2, 3))
     )
     for state in (1, 2, 3):
         outputs = [str(folder / f"state-{state}.{ending}") for ending in ("pdb", "xtc", "csv")]
-        known = [path["msm.npz"], tables[0], str(folder / "tokens.csv"), [str(folder / "importance.csv")]]
+        known = [msm, tables[0], str(folder / "tokens.csv"), [str(folder / "importance.csv")]]
         extract_structures.main(assigned, variables, inventories, *known, *outputs, state=state, n_frames=20, seed=0)
     return folder
 
@@ -142,8 +141,7 @@ def test_rates_name_every_ordered_pair_and_the_transitions_seen(results):
 
 
 def test_visits_shorter_than_the_lag_are_not_counted(results):
-    paths = [str(results / "states" / f"{name}.zarr.zip") for name in N_FRAMES]
-    macrostates = [read_array(path, "macrostate") for path in paths]
+    macrostates = read_pieces(str(results / "states.zarr.zip"), "macrostate")
     cored, raw = (count_visits(macrostates, n_macrostates=3, coring_frames=frames) for frames in (10, 1))
     assert pd.read_csv(results / "states.csv").visits.tolist() == cored.visits.tolist()
     assert cored.visits.sum() < raw.visits.sum()
@@ -186,15 +184,18 @@ def test_the_chapman_kolmogorov_test_is_written_with_a_verdict(results):
 
 
 def test_assignments_agree_with_the_places_the_frames_were_drawn_from(results):
-    path = str(results / "states" / "run-1.zarr.zip")
-    assert read_attributes(path)["trajectory"] == "run-1"
+    path = str(results / "states.zarr.zip")
+    assert {each.name: each.n_frames for each in read_trajectories(path)} == N_FRAMES
     macrostate, probabilities = read_array(path, "macrostate"), read_array(path, "state_probabilities")
-    assert len(macrostate) == N_FRAMES["run-1"]
     np.testing.assert_array_equal(probabilities.argmax(axis=1), macrostate)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-    variables = read_array(str(results / "run-1.zarr.zip"), "variables")
+    variables = read_array(str(results / "variables.zarr.zip"), "variables")
     nearest = np.linalg.norm(variables[:, None] - PLACES, axis=-1).argmin(axis=1)
     assert (nearest == macrostate).mean() > 0.99
+
+
+def of_trajectory(results: Path, store: str, name: str, trajectory: str) -> np.ndarray:
+    return read_pieces(str(results / f"{store}.zarr.zip"), name)[list(N_FRAMES).index(trajectory)]
 
 
 def test_structures_are_the_frames_they_say_with_whole_residues_and_no_solvent(results):
@@ -207,10 +208,9 @@ def test_structures_are_the_frames_they_say_with_whole_residues_and_no_solvent(r
         structure = mdtraj.load(str(results / f"state-{state}.pdb"))
         assert [atom.name for atom in structure.topology.atoms] == ["N", "H", "CA"]
         np.testing.assert_allclose(structure.xyz[0, 0, 0], frame / 1000, atol=2e-3)
-        path = str(results / "states" / f"{trajectory}.zarr.zip")
-        assert read_array(path, "macrostate")[frame] == state - 1
+        assert of_trajectory(results, "states", "macrostate", trajectory)[frame] == state - 1
         # Frames are normally distributed around the place of their state.
-        variables = read_array(str(results / f"{trajectory}.zarr.zip"), "variables")[frame]
+        variables = of_trajectory(results, "variables", "variables", trajectory)[frame]
         assert np.linalg.norm(variables - PLACES, axis=1).min() < 0.2
 
 
@@ -220,8 +220,7 @@ def test_the_ensemble_holds_the_frames_of_its_table(results):
         assert frames.role.tolist() == ["representative"] + ["ensemble"] * 20
         np.testing.assert_allclose(frames.time_ps, 2 * frames.frame)
         for row in frames.itertuples():
-            path = str(results / "states" / f"{row.trajectory}.zarr.zip")
-            assert read_array(path, "macrostate")[row.frame] == state - 1
+            assert of_trajectory(results, "states", "macrostate", row.trajectory)[row.frame] == state - 1
         ensemble = mdtraj.load(str(results / f"state-{state}.xtc"), top=str(results / f"state-{state}.pdb"))
         assert len(ensemble) == 20
         np.testing.assert_allclose(ensemble.xyz[:, 0, 0], frames.frame[1:] / 1000, atol=2e-3)
@@ -233,23 +232,18 @@ def test_b_factors_are_the_importance_of_the_token(results):
 
 
 def test_the_same_inputs_give_the_same_bytes(results, tmp_path):
-    variables = [str(results / f"{name}.zarr.zip") for name in N_FRAMES]
-    again = str(tmp_path / "microstates.npz")
-    cluster_microstates.main(variables, again, settings=SETTINGS)
-    assert Path(again).read_bytes() == (results / "microstates.npz").read_bytes()
-    scan_lags.main(variables, again, str(tmp_path / "timescales.csv"), settings=SETTINGS)
+    variables, dtrajs = str(results / "variables.zarr.zip"), tmp_path / "dtrajs.zarr.zip"
+    cluster_microstates.main(variables, str(tmp_path / "microstates.npz"), str(dtrajs), settings=SETTINGS)
+    for name in ("microstates.npz", "dtrajs.zarr.zip"):
+        assert (tmp_path / name).read_bytes() == (results / name).read_bytes()
+    scan_lags.main(str(dtrajs), str(tmp_path / "timescales.csv"), settings=SETTINGS)
     assert (tmp_path / "timescales.csv").read_text() == (results / "timescales.csv").read_text()
 
 
 def test_a_lag_between_frames_is_refused(results, tmp_path):
-    variables = [str(results / f"{name}.zarr.zip") for name in N_FRAMES]
     outputs = [str(tmp_path / name) for name in ("msm.npz", "states.csv", "rates.csv", "summary.json")]
     with pytest.raises(ValueError, match="lag_ps = 3 is not a positive multiple of frame_interval_ps = 2"):
         estimate_msm.main(
-            variables,
-            str(results / "microstates.npz"),
-            *outputs,
-            settings=SETTINGS | {"lag_ps": 3.0},
-            temperature_K=300.0,
+            str(results / "dtrajs.zarr.zip"), *outputs, settings=SETTINGS | {"lag_ps": 3.0}, temperature_K=300.0
         )
     assert not list(tmp_path.iterdir())

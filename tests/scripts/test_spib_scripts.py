@@ -16,6 +16,7 @@ import split_trajectories
 import train_spib
 import train_vampnet
 from geom2msm.initial_states import cluster_fold
+from geom2msm.joined_store import read_pieces
 from geom2msm.pairs import fold_frames
 from geom2msm.projection import project_frames
 from geom2msm.splits import read_fold
@@ -106,10 +107,9 @@ def trained(system, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def projected(system, trained, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("variables")
-    for trajectory, source in zip(TRAJECTORIES, stores(system, "tokens"), strict=True):
-        project_variables.main(source, trained[0], str(system / "split.json"), str(folder / f"{trajectory}.zarr.zip"))
-    return [str(folder / f"{trajectory}.zarr.zip") for trajectory in TRAJECTORIES]
+    path = str(tmp_path_factory.mktemp("variables") / "spib.zarr.zip")
+    project_variables.main(stores(system, "tokens"), trained[0], str(system / "split.json"), path)
+    return path
 
 
 def read(path):
@@ -154,49 +154,47 @@ def test_all_that_is_not_validation_is_for_training(system, trained):
 
 
 def test_every_frame_has_variables_probabilities_and_a_state(trained, projected):
-    for trajectory, path in zip(TRAJECTORIES, projected, strict=True):
-        state, probabilities = read_array(path, "state"), read_array(path, "state_probabilities")
-        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-        np.testing.assert_array_equal(probabilities.argmax(axis=1), state)
-        assert read_array(path, "variables").shape == (TRAJECTORIES[trajectory], 2)
-        assert agreement(state, hidden_states(trajectory)) > 0.99
+    state, probabilities = read_array(projected, "state"), read_array(projected, "state_probabilities")
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), state)
+    assert read_array(projected, "variables").shape == (sum(TRAJECTORIES.values()), 2)
+    for trajectory, piece in zip(TRAJECTORIES, read_pieces(projected, "state"), strict=True):
+        assert agreement(piece, hidden_states(trajectory)) > 0.99
 
 
 def test_states_do_not_depend_on_the_chunks(system, trained, projected, tmp_path, monkeypatch):
-    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
-    source, path = stores(system, "tokens")[0], str(tmp_path / "chunked.zarr.zip")
-    project_variables.main(source, trained[0], str(system / "split.json"), path)
-    np.testing.assert_array_equal(read_array(path, "state"), read_array(projected[0], "state"))
-    variables = read_array(projected[0], "variables")
+    monkeypatch.setattr("geom2msm.projection.CHUNK_FRAMES", 101)
+    path = str(tmp_path / "chunked.zarr.zip")
+    project_variables.main(stores(system, "tokens"), trained[0], str(system / "split.json"), path)
+    np.testing.assert_array_equal(read_array(path, "state"), read_array(projected, "state"))
+    variables = read_array(projected, "variables")
     np.testing.assert_allclose(read_array(path, "variables"), variables, rtol=0, atol=1e-4)
-    some = project_frames(source, trained[0], np.array([3, 700]))
+    some = project_frames(stores(system, "tokens")[0], trained[0], np.array([3, 700]))
     np.testing.assert_allclose(some, variables[[3, 700]], rtol=0, atol=1e-4)
 
 
 def test_the_states_are_the_microstates_of_the_markov_model(projected, tmp_path):
-    microstates, msm, states, rates, summary = (
-        str(tmp_path / name) for name in ("microstates.npz", "msm.npz", "states.csv", "rates.csv", "summary.json")
-    )
-    cluster_microstates.main(projected, microstates, settings=MSM)
-    centers = np.load(microstates)["centers"]
+    dtrajs, assigned, msm = (str(tmp_path / name) for name in ("dtrajs.zarr.zip", "states.zarr.zip", "msm.npz"))
+    tables = [str(tmp_path / name) for name in ("states.csv", "rates.csv", "summary.json")]
+    cluster_microstates.main(projected, str(tmp_path / "microstates.npz"), dtrajs, settings=MSM)
+    centers = np.load(tmp_path / "microstates.npz")["centers"]
     assert centers.shape == (3, 2)
-    scan_lags.main(projected, microstates, str(tmp_path / "timescales.csv"), settings=MSM)
-    estimate_msm.main(projected, microstates, msm, states, rates, summary, settings=MSM, temperature_K=300.0)
-    assign_states.main(projected[0], microstates, msm, str(tmp_path / "assigned.zarr.zip"))
-    microstate = read_array(str(tmp_path / "assigned.zarr.zip"), "microstate")
-    np.testing.assert_array_equal(microstate, read_array(projected[0], "state"))
-    distance = np.linalg.norm(read_array(projected[0], "variables") - centers[microstate], axis=1)
-    np.testing.assert_allclose(read_array(str(tmp_path / "assigned.zarr.zip"), "center_distance"), distance, atol=1e-4)
+    scan_lags.main(dtrajs, str(tmp_path / "timescales.csv"), settings=MSM)
+    estimate_msm.main(dtrajs, msm, *tables, settings=MSM, temperature_K=300.0)
+    assign_states.main(projected, dtrajs, msm, assigned)
+    microstate = read_array(assigned, "microstate")
+    np.testing.assert_array_equal(microstate, read_array(projected, "state"))
+    distance = np.linalg.norm(read_array(projected, "variables") - centers[microstate], axis=1)
+    np.testing.assert_allclose(read_array(assigned, "center_distance"), distance, atol=1e-4)
     with np.load(msm) as model:
-        frames = np.concatenate([read_array(path, "state") for path in projected])
-        np.testing.assert_array_equal(model["n_frames"], np.bincount(frames))
+        np.testing.assert_array_equal(model["n_frames"], np.bincount(microstate))
 
 
 def test_z_is_clustered_where_the_states_are_not_to_be_microstates(system, tmp_path):
     weights, *_ = train(system, tmp_path, settings=SPIB | {"states_are_microstates": False, "n_refinements": 1})
     path = str(tmp_path / "run-0.zarr.zip")
-    project_variables.main(stores(system, "tokens")[0], weights, str(system / "split.json"), path)
-    cluster_microstates.main([path], str(tmp_path / "microstates.npz"), settings=MSM)
+    project_variables.main(stores(system, "tokens"), weights, str(system / "split.json"), path)
+    cluster_microstates.main(path, str(tmp_path / "microstates.npz"), str(tmp_path / "dtrajs.zarr.zip"), settings=MSM)
     assert len(np.load(tmp_path / "microstates.npz")["centers"]) == 20
 
 
@@ -205,8 +203,8 @@ def test_training_through_a_buffer_finds_the_same_states(system, projected, tmp_
     monkeypatch.setattr("geom2msm.token_pairs.MEGABYTE", 50_000)
     weights, *_ = train(system, tmp_path, settings=SPIB | {"memory_mb": 1})
     path = str(tmp_path / "run-0.zarr.zip")
-    project_variables.main(stores(system, "tokens")[0], weights, str(system / "split.json"), path)
-    assert (read_array(path, "state") == read_array(projected[0], "state")).mean() > 0.99
+    project_variables.main(stores(system, "tokens"), weights, str(system / "split.json"), path)
+    assert (read_array(path, "state") == read_array(projected, "state")).mean() > 0.99
 
 
 def test_frames_in_random_order_leave_one_state(system, tmp_path, caplog):
@@ -215,14 +213,14 @@ def test_frames_in_random_order_leave_one_state(system, tmp_path, caplog):
     assert read(scores)["n_states"] == 1
     assert "all states merged into one" in caplog.text
     path = str(tmp_path / "run-0.zarr.zip")
-    project_variables.main(stores(system, "tokens")[0], weights, str(system / "split.json"), path)
+    project_variables.main(stores(system, "tokens"), weights, str(system / "split.json"), path)
     assert len(read_attributes(path)["state_centers"]) == 1
     # What comes after says in words that nothing can be made of it.
-    cluster_microstates.main([path], str(tmp_path / "microstates.npz"), settings=MSM)
-    scan_lags.main([path], str(tmp_path / "microstates.npz"), str(tmp_path / "timescales.csv"), settings=MSM)
+    cluster_microstates.main(path, str(tmp_path / "microstates.npz"), str(tmp_path / "dtrajs.zarr.zip"), settings=MSM)
+    scan_lags.main(str(tmp_path / "dtrajs.zarr.zip"), str(tmp_path / "timescales.csv"), settings=MSM)
     made = [str(tmp_path / name) for name in ("msm.npz", "states.csv", "rates.csv", "summary.json")]
     with pytest.raises(ValueError, match=r"all frames lie in one microstate: .* train another model"):
-        estimate_msm.main([path], str(tmp_path / "microstates.npz"), *made, settings=MSM, temperature_K=300.0)
+        estimate_msm.main(str(tmp_path / "dtrajs.zarr.zip"), *made, settings=MSM, temperature_K=300.0)
 
 
 def test_a_constant_input_ends_with_a_clear_message(system, tmp_path, monkeypatch):

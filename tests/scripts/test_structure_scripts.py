@@ -12,9 +12,9 @@ import pytest
 
 import annotate_states
 import compare_contacts
-import find_contacts
 import measure_observables
-from geom2msm.store import read_array, read_attributes, write_store
+from geom2msm.joined_store import StoredTrajectory, write_joined
+from geom2msm.store import read_array, read_attributes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unlikely unit cell vectors")
 N_FRAMES, STRIDE = {"run-0": 400, "run-1": 300}, 2
@@ -42,7 +42,7 @@ class System:
         self.folder, self.topology, rng = folder, topology, np.random.default_rng(0)
         structure = mdtraj.load(topology)
         cap = structure.topology.select("resname NME")
-        self.files, self.inventories, self.states, self.tables, self.macrostates = [], [], [], [], []
+        self.files, self.inventories, self.tables, self.macrostates = [], [], [], []
         for name, n_frames in N_FRAMES.items():
             macrostate = np.repeat(rng.integers(0, 2, n_frames // 10), 10).astype(np.int32)
             positions_nm = np.repeat(structure.xyz, STRIDE * n_frames, axis=0)
@@ -53,11 +53,10 @@ class System:
             self.inventories.append(inventory_of(self.files[-1], topology, n_frames=n_frames))
             self.tables.append(str(folder / f"{name}.csv"))
             pd.DataFrame({"charge": np.arange(STRIDE * n_frames)}).to_csv(self.tables[-1], index=False)
-            self.states.append(str(folder / f"{name}-states.zarr.zip"))
-            arrays = {"microstate": macrostate, "macrostate": macrostate}
-            write_store(self.states[-1], attributes={"trajectory": name}, arrays=arrays,
-                        axes=dict.fromkeys(arrays, ("frame",)))  # fmt: skip
             self.macrostates.append(macrostate)
+        self.states = str(folder / "states.zarr.zip")
+        arrays = dict.fromkeys(("microstate", "macrostate"), np.concatenate(self.macrostates))
+        write_joined(self.states, [StoredTrajectory(*each) for each in N_FRAMES.items()], attributes={}, arrays=arrays)
         self.msm = str(folder / "msm.npz")
         np.savez(self.msm, active_microstates=[0, 1], stationary_distribution=[0.7, 0.3], memberships=np.eye(2),
                  lag_frames=1, eigenvalues=[1.0, 0.9])  # fmt: skip
@@ -65,13 +64,8 @@ class System:
     def measure(self, place: int, output: Path, *, table: bool = True) -> str:
         known = [str(self.files[place]), self.topology, self.inventories[place], self.topology]
         tables = [self.tables[place]] if table else []
-        measure_observables.main(*known, tables, str(output), settings=SETTINGS, source="x")
-        return str(output)
-
-    def contacts(self, place: int, output: Path) -> str:
-        find_contacts.main(
-            str(self.files[place]), self.topology, self.inventories[place], str(output), settings=SETTINGS
-        )
+        contacts = str(output).replace(".zarr.zip", ".npz")
+        measure_observables.main(*known, tables, str(output), contacts, settings=SETTINGS, source="x")
         return str(output)
 
 
@@ -148,8 +142,8 @@ def test_trajectories_with_other_observables_are_refused(system, observables, tm
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_the_contact_that_was_broken_tells_the_states_apart(system, tmp_path):
-    contacts = [system.contacts(place, tmp_path / f"{place}.npz") for place in range(2)]
+def test_the_contact_that_was_broken_tells_the_states_apart(system, observables, tmp_path):
+    contacts = [path.replace(".zarr.zip", ".npz") for path in observables]
     with np.load(contacts[0]) as stored:
         assert stored["names"].tolist() == ["A:ACE1 A:NME3"]
         assert stored["frames"].tolist() == list(range(0, 400, 4))
@@ -168,7 +162,7 @@ def test_a_file_that_changed_since_its_inspection_is_refused(system, tmp_path):
     arguments = (str(system.files[0]), system.topology, str(tmp_path / "old.json"))
     with pytest.raises(ValueError, match="has changed since it was inspected"):
         measure_observables.main(
-            *arguments, system.topology, [], str(tmp_path / "o.zarr.zip"), settings=SETTINGS, source="x"
-        )
-    with pytest.raises(ValueError, match="has changed since it was inspected"):
-        find_contacts.main(*arguments, str(tmp_path / "c.npz"), settings=SETTINGS)
+            *arguments, system.topology, [], str(tmp_path / "o.zarr.zip"), str(tmp_path / "c.npz"),
+            settings=SETTINGS, source="x",
+        )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]

@@ -24,6 +24,7 @@ import scan_lags
 import scan_members
 import split_trajectories
 from geom2msm import member_scans
+from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.member_scans import frames_per_source
 from geom2msm.store import write_store
 from systems import simulate_chain, three_state_chain
@@ -59,9 +60,8 @@ class System:
             outputs = [self.weights[-1], self.path(f"fold{fold}.csv"), self.scores[-1]]
             fit_tica.main(self.sources, self.split, *outputs, fold=fold, seed=0, settings=TICA)
         shutil.copy(self.weights[1], self.path("chosen.safetensors"))
-        self.variables = [self.path(f"variables-{name}.zarr.zip") for name in N_FRAMES]
-        for source, target in zip(self.sources, self.variables, strict=True):
-            project_variables.main(source, self.path("chosen.safetensors"), self.split, target)
+        self.variables = self.path("variables.zarr.zip")
+        project_variables.main(self.sources, self.path("chosen.safetensors"), self.split, self.variables)
         self.estimate()
 
     def path(self, name: str) -> str:
@@ -78,16 +78,16 @@ class System:
         return path
 
     def estimate(self) -> None:
-        microstates, msm, timescales = (self.path(name) for name in ("microstates.npz", "msm.npz", "timescales.csv"))
-        cluster_microstates.main(self.variables, microstates, settings=MSM)
-        scan_lags.main(self.variables, microstates, timescales, settings=MSM)
+        dtrajs, msm, timescales = (self.path(name) for name in ("dtrajs.zarr.zip", "msm.npz", "timescales.csv"))
+        cluster_microstates.main(self.variables, self.path("microstates.npz"), dtrajs, settings=MSM)
+        scan_lags.main(dtrajs, timescales, settings=MSM)
         tables = [self.path(name) for name in ("states.csv", "rates.csv", "summary.json")]
-        estimate_msm.main(self.variables, microstates, msm, *tables, settings=MSM, temperature_K=300.0)
+        estimate_msm.main(dtrajs, msm, *tables, settings=MSM, temperature_K=300.0)
         propose_lag.main(timescales, self.path("lag.json"), settings=MSM)
         outputs = [self.path("connectivity.csv"), self.path("connectivity.json")]
-        check_connectivity.main(self.variables, microstates, *outputs, settings=MSM)
+        check_connectivity.main(dtrajs, *outputs, settings=MSM)
         outputs = [self.path(name) for name in ("sampling.csv", "convergence.csv", "convergence.json")]
-        check_sampling.main(self.variables, microstates, msm, *outputs, settings=MSM)
+        check_sampling.main(dtrajs, msm, *outputs, settings=MSM)
         outputs = [self.path(name) for name in ("vamp2_consistency.csv", "vamp2_consistency.json")]
         check_vamp2.main(self.variables, msm, self.scores, *outputs, settings=MSM)
         self.scan("members.csv")
@@ -183,15 +183,12 @@ def test_beginnings_of_large_data_have_to_do_and_are_not_joined(system, continuo
 
 
 def test_frames_that_all_lie_in_one_microstate_are_reported(system, tmp_path):
-    path = str(tmp_path / "variables.zarr.zip")
-    attributes = {"system": "toy", "trajectory": "run-0", "frame_interval_ps": 2.0}
-    write_store(
-        path, attributes=attributes, arrays={"variables": np.zeros((200, 2), dtype="f4")},
-        axes={"variables": ("frame", "dimension")},
-    )  # fmt: skip
-    np.savez(tmp_path / "microstates.npz", centers=np.array([[0.0, 0.0], [9.0, 9.0]]))
+    path = str(tmp_path / "dtrajs.zarr.zip")
+    attributes = {"frame_interval_ps": 2.0, "n_microstates": 2}
+    arrays = {"microstate": np.zeros(200, dtype="i4")}
+    write_joined(path, [StoredTrajectory("run-0", 200)], attributes=attributes, arrays=arrays)
     outputs = [str(tmp_path / name) for name in ("connectivity.csv", "connectivity.json")]
-    check_connectivity.main([path], str(tmp_path / "microstates.npz"), *outputs, settings=MSM)
+    check_connectivity.main(path, *outputs, settings=MSM)
     found = json.loads(Path(outputs[1]).read_text())
     assert found["verdict"] == "not estimable"
     assert "all frames lie in one microstate" in found["reasons"][0]

@@ -13,10 +13,10 @@ from geom2msm.annotation import (
     weighted_quantiles,
     wrapped,
 )
+from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.ramachandran import frame_weights
 from geom2msm.resampling import Blocks, cut_blocks
 from geom2msm.state_contacts import compare_states, contact_probabilities, read_contacts, sum_contacts
-from geom2msm.store import write_store
 from systems import eigenvalues, simulate_chain, stationary_distribution, three_state_chain
 
 
@@ -159,18 +159,16 @@ def test_without_contacts_the_tables_are_empty_but_have_their_columns():
 
 
 def test_contacts_of_trajectories_are_put_together_by_name(tmp_path):
-    stores, files = [], []
-    for number, (names, length) in enumerate([(["A B", "A C"], 10), (["A C", "B C"], 20)]):
-        stores.append(str(tmp_path / f"run-{number}.zarr.zip"))
-        macrostate = np.zeros(length, dtype=np.int32)
-        write_store(stores[-1], attributes={"trajectory": f"run-{number}"}, arrays={"macrostate": macrostate},
-                    axes={"macrostate": ("frame",)})  # fmt: skip
+    files, states = [], str(tmp_path / "states.zarr.zip")
+    trajectories = [StoredTrajectory("run-0", 10), StoredTrajectory("run-1", 20)]
+    write_joined(states, trajectories, attributes={}, arrays={"macrostate": np.zeros(30, dtype=np.int32)})
+    for number, names in enumerate([["A B", "A C"], ["A C", "B C"]]):
         files.append(str(tmp_path / f"run-{number}.npz"))
         touching = np.array([[True, False], [False, True]])
         np.savez(files[-1], trajectory=f"run-{number}", frames=[0, 5], names=names, touching=touching)
-    known = read_contacts(files, like=stores)
+    known = read_contacts(files, like=states)
     assert known.frames.tolist() == [0, 5, 10, 15]
     table = pd.DataFrame(known.touching, columns=known.names).astype(int)
     assert table.to_dict("list") == {"A B": [1, 0, 0, 0], "A C": [0, 1, 1, 0], "B C": [0, 0, 0, 1]}
-    with pytest.raises(ValueError, match=r"run-1\.npz: not of the trajectory of"):
-        read_contacts(files[::-1], like=stores)
+    with pytest.raises(ValueError, match=r"run-1\.npz: trajectory 'run-1', but .* has 'run-0' there"):
+        read_contacts(files[::-1], like=states)

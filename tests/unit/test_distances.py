@@ -9,8 +9,8 @@ import pytest
 
 import compute_distances
 from geom2msm import distances as module
-from geom2msm.distances import Distances, chunked, find_distances
-from geom2msm.store import read_array, read_attributes
+from geom2msm.distances import Distances, find_distances
+from geom2msm.store import chunked, read_array, read_attributes
 
 RESIDUE = (("N", "N"), ("CA", "C"), ("C", "C"), ("O", "O"), ("H", "H"))
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from geom2msm.interpreted import Network, Sample, of_states, read_tokens
+from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.mixers.build import LobeConfig, build_lobe
 from geom2msm.mixers.layout import TokenLayout
 from geom2msm.store import write_store
@@ -13,13 +14,18 @@ AXES = {
     "scalars": ("frame", "token", "channel"),
     "vectors": ("frame", "token", "3", "channel"),
     "positions_nm": ("frame", "token", "3"),
-    "macrostate": ("frame",),
 }
 LENGTHS = (300, 500)
 
 
 def written(path, **arrays: np.ndarray) -> str:
     write_store(str(path), attributes={}, arrays=arrays, axes={name: AXES[name] for name in arrays})
+    return str(path)
+
+
+def written_states(path, states: list[np.ndarray]) -> str:
+    trajectories = [StoredTrajectory(f"run-{number}", len(each)) for number, each in enumerate(states)]
+    write_joined(str(path), trajectories, attributes={}, arrays={"macrostate": np.concatenate(states)})
     return str(path)
 
 
@@ -36,9 +42,9 @@ def stores(tmp_path):
         arrays = {"scalars": scalars.astype("f4"), "vectors": vectors.astype("f2")}
         path = tmp_path / f"tokens-{number}.zarr.zip"
         tokens.append(written(path, **arrays, positions_nm=positions.astype("f4")))
-        states.append(written(tmp_path / f"states-{number}.zarr.zip", macrostate=macrostate.astype("i4")))
+        states.append(macrostate.astype("i4"))
         first += n_frames
-    return tokens, states
+    return tokens, written_states(tmp_path / "states.zarr.zip", states)
 
 
 def test_a_sample_has_all_states_and_never_dropped_frames(stores):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.ramachandran import (
     BIN_DEG,
     N_BINS,
@@ -11,7 +12,6 @@ from geom2msm.ramachandran import (
     free_energy_map,
     grid,
     mean_map,
-    read_frames,
     read_torsions,
     spread,
     state_map,
@@ -35,13 +35,20 @@ def write_features(path, names, angles_deg, trajectory="run-0"):
     return str(path)
 
 
+def states_of(path, **lengths: int) -> str:
+    """A store of these trajectories."""
+    trajectories = [StoredTrajectory(name.replace("_", "-"), length) for name, length in lengths.items()]
+    write_joined(str(path), trajectories, attributes={}, arrays={"macrostate": np.zeros(sum(lengths.values()))})
+    return str(path)
+
+
 def test_angles_come_back_in_degrees_and_trajectories_are_joined(tmp_path):
     names = ["psi ALA1", "phi LEU2", "psi LEU2"]
     paths = [
         write_features(tmp_path / f"{run}.zarr.zip", names, angles, run)
         for run, angles in (("run-0", [[10, -170, 160], [0, 20, 40]]), ("run-1", [[5, 60, -90]]))
     ]
-    (leucine,) = read_torsions(paths)
+    (leucine,) = read_torsions(paths, like=states_of(tmp_path / "states.zarr.zip", run_0=2, run_1=1))
     assert leucine.residue == "LEU2"
     np.testing.assert_allclose(leucine.phi_deg, [-170, 20, 60], atol=1e-3)
     np.testing.assert_allclose(leucine.psi_deg, [160, 40, -90], atol=1e-3)
@@ -52,7 +59,7 @@ def test_residues_of_two_chains_with_one_name_stay_apart(tmp_path):
     # The feature names put the chain first: 'cos B phi ALA2'.
     named = [" ".join([name.split()[1], name.split()[0], name.split()[2]]) for name in names]
     path = write_features(tmp_path / "a.zarr.zip", named, [[-60, -40, 50, 60], [-70, -50, 40, 50]])
-    found = read_torsions([path])
+    found = read_torsions([path], like=states_of(tmp_path / "states.zarr.zip", run_0=1))
     assert [residue.residue for residue in found] == ["A ALA2", "B ALA2"]
     np.testing.assert_allclose(found[1].phi_deg, [50, 40], atol=1e-3)
 
@@ -60,12 +67,6 @@ def test_residues_of_two_chains_with_one_name_stay_apart(tmp_path):
 def test_the_spread_of_an_angle_knows_that_180_is_minus_180():
     assert spread(np.array([179.0, -179.0])) < 0.001
     assert spread(np.array([0.0, 90.0, 180.0, -90.0])) == pytest.approx(1)
-
-
-def test_arrays_of_other_trajectories_are_refused(tmp_path):
-    paths = [write_features(tmp_path / f"{run}.zarr.zip", ["phi A"], [[1]], run) for run in ("run-0", "run-1")]
-    with pytest.raises(ValueError, match=r"run-1\.zarr\.zip: trajectory 'run-1', but .* is of 'run-0'"):
-        read_frames(paths[::-1], "features", like=paths)
 
 
 def test_every_frame_is_in_one_bin_and_180_is_in_the_bin_of_minus_180():

@@ -64,7 +64,7 @@ def hidden_chain(*, seed: int, labels_of: int = 9, clustering: int = 0, n_frames
     noise = 0.3 * np.random.default_rng(101).normal(size=(3000, 2, 4))
     reference = np.random.default_rng(99).normal(size=(3, 2, 4))[hidden_states(seed=1)] + noise
     centers = fit_microstates([reference.reshape(3000, -1)], n_microstates=labels_of, seed=clustering)
-    return labeled(scalars, assign_microstates(flat, centers)[0])
+    return labeled(scalars, assign_microstates(flat, centers))
 
 
 @pytest.fixture(scope="module")

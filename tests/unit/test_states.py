@@ -9,18 +9,15 @@ from geom2msm.states import (
     assign_microstates,
     cored_visits,
     count_visits,
+    distance_to_center,
     find_macrostates,
     fit_microstates,
     macrostate_of_microstate,
-    read_dtrajs,
-    read_frame_interval_ps,
     read_model,
-    read_variables,
     representative_microstates,
     save_model,
     state_probabilities,
 )
-from geom2msm.store import write_store
 from systems import stationary_distribution, three_state_chain
 
 
@@ -30,21 +27,11 @@ def exact_model(transition_matrix: np.ndarray, active: np.ndarray, n_microstates
     return MarkovModel(counts, transition_matrix, stationary_distribution(transition_matrix))
 
 
-def store(path, variables: np.ndarray, *, frame_interval_ps: float = 1.0, **attributes: object) -> str:
-    attributes |= {"system": "toy", "trajectory": path.name, "frame_interval_ps": frame_interval_ps}
-    write_store(
-        str(path),
-        attributes=attributes,
-        arrays={"variables": variables.astype(np.float32)},
-        axes={"variables": ("frame", "dimension")},
-    )
-    return str(path)
-
-
 def test_every_frame_goes_to_the_nearest_center():
     rng = np.random.default_rng(0)
     points, centers = rng.normal(size=(20_000, 3)).astype(np.float32), rng.normal(size=(7, 3))
-    microstate, distance = assign_microstates(points, centers)
+    microstate = assign_microstates(points, centers)
+    distance = distance_to_center(points, centers, microstate)
     distances = np.linalg.norm(points[:, None] - centers, axis=-1)
     np.testing.assert_array_equal(microstate, distances.argmin(axis=1))
     np.testing.assert_allclose(distance, distances.min(axis=1), rtol=1e-5)
@@ -140,38 +127,3 @@ def test_a_stored_model_is_read_back_the_same(tmp_path):
     np.testing.assert_array_equal(again.transition_matrix, model.transition_matrix)
     np.testing.assert_array_equal(again.counts.active_matrix, model.counts.active_matrix)
     np.testing.assert_array_equal(states.assignment, macrostates.assignment)
-
-
-def test_variables_that_are_not_finite_are_refused_by_file_and_frame(tmp_path):
-    variables = np.zeros((10, 2))
-    variables[7, 1] = np.nan
-    path = store(tmp_path / "a.zarr.zip", variables)
-    with pytest.raises(ValueError, match=r"a\.zarr\.zip: the variables of frame 7 are not finite"):
-        read_variables(path)
-
-
-def test_trajectories_with_different_frame_intervals_are_refused(tmp_path):
-    first = store(tmp_path / "a.zarr.zip", np.zeros((3, 1)))
-    second = store(tmp_path / "b.zarr.zip", np.zeros((3, 1)), frame_interval_ps=2.0)
-    assert read_frame_interval_ps([first, first]) == 1.0
-    with pytest.raises(ValueError, match=r"b\.zarr\.zip: frame_interval_ps is 2"):
-        read_frame_interval_ps([first, second])
-
-
-def test_centers_of_another_dimension_are_refused(tmp_path):
-    path = store(tmp_path / "a.zarr.zip", np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="2 variables per frame, but the microstates have 3"):
-        read_dtrajs([path], np.zeros((4, 3)))
-
-
-def test_pieces_of_one_run_become_one_discrete_trajectory(tmp_path):
-    centers = np.array([[0.0], [1.0]])
-    paths = [
-        store(tmp_path / name, np.array(values)[:, None], continues=before)
-        for name, values, before in (
-            ("a", [0.0, 1.0], None), ("b", [1.0], "a"), ("c", [0.0], None), ("d", [1.0, 1.0], "b")
-        )
-    ]  # fmt: skip
-    # "d" continues "b", but does not come after it.
-    expected = [[0, 1, 1], [0], [1, 1]]
-    assert [dtraj.tolist() for dtraj in read_dtrajs(paths, centers)] == expected

@@ -69,14 +69,12 @@ def model_name(wildcards, role):
     return SYSTEMS[wildcards.system]["msm"][role] if role else wildcards.model
 
 
-def per_trajectory(pattern, model=None):
+def per_trajectory(pattern):
     """Input function: the pattern for every trajectory of the system."""
 
     def paths(wildcards):
-        names = TRAJECTORIES[wildcards.system]
-        known = dict(wildcards.items()) | {"encoder": SYSTEMS[wildcards.system]["encoder"]}
-        known |= {"model": model_name(wildcards, model)} if "{model}" in pattern else {}
-        return expand(pattern, trajectory=names, **{k: v for k, v in known.items() if k != "trajectory"})
+        encoder = SYSTEMS[wildcards.system]["encoder"]
+        return expand(pattern, system=wildcards.system, trajectory=TRAJECTORIES[wildcards.system], encoder=encoder)
 
     return paths
 

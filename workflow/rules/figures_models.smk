@@ -1,7 +1,7 @@
 rule figure_singular_functions:
     input:
         features=per_trajectory("<results>/{system}/features/torsions/{trajectory}.zarr.zip"),
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip", model="model"),
+        variables=of_model("<results>/{system}/variables/{model}.zarr.zip", "model"),
         style=STYLE,
     output:
         pdf="<results>/{system}/figures/singular_functions.pdf",

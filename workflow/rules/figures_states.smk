@@ -1,7 +1,7 @@
 rule figure_ramachandran:
     input:
         features=per_trajectory("<results>/{system}/features/torsions/{trajectory}.zarr.zip"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip", model="model"),
+        states=of_model("<results>/{system}/states/{model}.zarr.zip", "model"),
         style=STYLE,
     output:
         pdf="<results>/{system}/figures/ramachandran.pdf",

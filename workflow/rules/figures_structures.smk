@@ -55,8 +55,8 @@ rule figure_state_contacts:
 rule figure_observables_on_variables:
     input:
         observables=per_trajectory("<results>/{system}/observables/{trajectory}.zarr.zip"),
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip", model="model"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip", model="model"),
+        variables=of_model("<results>/{system}/variables/{model}.zarr.zip", "model"),
+        states=of_model("<results>/{system}/states/{model}.zarr.zip", "model"),
         msm=of_model("<results>/{system}/msm/{model}/msm.npz", model="model"),
         style=STYLE,
     output:
@@ -84,8 +84,8 @@ rule figure_observables_on_variables:
 
 rule figure_variables_scatter:
     input:
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip", model="model"),
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip", model="model"),
+        states=of_model("<results>/{system}/states/{model}.zarr.zip", "model"),
+        variables=of_model("<results>/{system}/variables/{model}.zarr.zip", "model"),
         frames=of_states("<results>/{system}/msm/{model}/structures/state-{state}.csv"),
         structures=of_states("<results>/{system}/msm/{model}/structures/state-{state}.pdb"),
         style=STYLE,

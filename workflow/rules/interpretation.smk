@@ -1,7 +1,7 @@
 rule measure_importance:
     input:
         tokens=stored_inputs,
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
         weights="<results>/{system}/models/{model}/weights.safetensors",
         table="<results>/{system}/tokens.csv",
     output:
@@ -27,7 +27,7 @@ rule measure_importance:
 rule average_attention:
     input:
         tokens=stored_inputs,
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
         weights="<results>/{system}/models/{model}/weights.safetensors",
         table="<results>/{system}/tokens.csv",
     output:
@@ -53,7 +53,7 @@ rule map_embeddings:
     input:
         trajectories=trajectory_files_of_system,
         inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
         table="<results>/{system}/tokens.csv",
         weights=encoder_weights,
     output:

@@ -47,8 +47,7 @@ rule analyze_spectrum:
 
 rule analyze_relaxation:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         relaxation="<results>/{system}/msm/{model}/relaxation.csv",
@@ -71,8 +70,7 @@ rule analyze_relaxation:
 
 rule estimate_hmm:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         hmm="<results>/{system}/msm/{model}/hmm.json",
@@ -94,7 +92,7 @@ rule estimate_hmm:
 rule bootstrap_free_energy:
     input:
         features=per_trajectory("<results>/{system}/features/torsions/{trajectory}.zarr.zip"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         free_energy="<results>/{system}/msm/{model}/free_energy.csv",

@@ -44,16 +44,6 @@ def stored_inputs(wildcards):
     return [stored_input(wildcards.system, wildcards.model, name) for name in TRAJECTORIES[wildcards.system]]
 
 
-def projected_store(wildcards):
-    """What the model in the path reads of the trajectory in the path."""
-    return stored_input(wildcards.system, wildcards.model, wildcards.trajectory)
-
-
-def projected_stores(wildcards):
-    """What the model in the path reads of every trajectory."""
-    return [stored_input(wildcards.system, wildcards.model, name) for name in TRAJECTORIES[wildcards.system]]
-
-
 def initial_model(wildcards):
     """Name of the model whose clusters are the first states of a SPIB."""
     return SYSTEMS[wildcards.system]["models"][wildcards.model]["initial_labels"]

@@ -108,7 +108,7 @@ rule select_model:
     input:
         scores=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json"),
         weights=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors"),
-        sources=projected_stores,
+        sources=stored_inputs,
     output:
         ensemble="<results>/{system}/models/{model}/ensemble.json",
         chosen="<results>/{system}/models/{model}/weights.safetensors",
@@ -128,19 +128,19 @@ rule select_model:
 
 rule project_variables:
     input:
-        source=projected_store,
+        sources=stored_inputs,
         weights="<results>/{system}/models/{model}/weights.safetensors",
         split="<results>/{system}/split.json",
     output:
-        variables="<results>/{system}/variables/{model}/{trajectory}.zarr.zip",
+        variables="<results>/{system}/variables/{model}.zarr.zip",
     log:
-        "<logs>/{system}/project_variables/{model}/{trajectory}.log",
+        "<logs>/{system}/project_variables/{model}.log",
     conda:
         "../../envs/project_variables.yaml"
     threads: 1
     resources:
         mem_mb=memory(3000),
-        runtime=duration(60),
+        runtime=projection_duration,
     params:
         source=source_digest("project_variables"),
     script:

@@ -1,9 +1,10 @@
 rule cluster_microstates:
     input:
         lags="<results>/{system}/lags.json",
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+        variables="<results>/{system}/variables/{model}.zarr.zip",
     output:
         microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
     log:
         "<logs>/{system}/cluster_microstates/{model}.log",
     conda:
@@ -21,8 +22,7 @@ rule cluster_microstates:
 
 rule scan_lags:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
     output:
         timescales="<results>/{system}/msm/{model}/timescales.csv",
     log:
@@ -42,8 +42,7 @@ rule scan_lags:
 
 rule estimate_msm:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
     output:
         msm="<results>/{system}/msm/{model}/msm.npz",
         states="<results>/{system}/msm/{model}/states.csv",
@@ -67,8 +66,7 @@ rule estimate_msm:
 
 rule test_markov:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         ck_test="<results>/{system}/msm/{model}/ck_test.csv",
@@ -90,13 +88,13 @@ rule test_markov:
 
 rule assign_states:
     input:
-        variables="<results>/{system}/variables/{model}/{trajectory}.zarr.zip",
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        variables="<results>/{system}/variables/{model}.zarr.zip",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
-        assignment="<results>/{system}/states/{model}/{trajectory}.zarr.zip",
+        assignment="<results>/{system}/states/{model}.zarr.zip",
     log:
-        "<logs>/{system}/assign_states/{model}/{trajectory}.log",
+        "<logs>/{system}/assign_states/{model}.log",
     conda:
         "../../envs/assign_states.yaml"
     threads: 1

@@ -53,6 +53,11 @@ def training_duration(wildcards, input, attempt):
     return attempt * training_minutes(input.size_mb, most_epochs(trained_settings(wildcards)))
 
 
+def projection_duration(wildcards, input, attempt):
+    """Time limit of a projection: an hour, and a minute per 100 MB of the stores that it reads."""
+    return attempt * (60 + math.ceil(input.size_mb / 100))
+
+
 def gpus():
     """One GPU where config.yaml says device: cuda."""
     return int(SELECTED["device"] == "cuda")

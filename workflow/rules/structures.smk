@@ -10,6 +10,7 @@ rule measure_observables:
         table=observable_table,
     output:
         observables="<results>/{system}/observables/{trajectory}.zarr.zip",
+        contacts="<results>/{system}/contacts/{trajectory}.npz",
     log:
         "<logs>/{system}/measure_observables/{trajectory}.log",
     conda:
@@ -25,32 +26,10 @@ rule measure_observables:
         "../../scripts/measure_observables.py"
 
 
-rule find_contacts:
-    input:
-        file=trajectory_file,
-        topology=topology_file,
-        inventory="<results>/{system}/trajectories/{trajectory}.json",
-    output:
-        contacts="<results>/{system}/contacts/{trajectory}.npz",
-    log:
-        "<logs>/{system}/find_contacts/{trajectory}.log",
-    conda:
-        "../../envs/find_contacts.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=duration(120),
-    params:
-        settings=lookup(dpath="{system}/observables", within=SYSTEMS),
-        source=source_digest("find_contacts"),
-    script:
-        "../../scripts/find_contacts.py"
-
-
 rule annotate_states:
     input:
         observables=per_trajectory("<results>/{system}/observables/{trajectory}.zarr.zip"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         annotation="<results>/{system}/msm/{model}/annotation.csv",
@@ -63,7 +42,6 @@ rule annotate_states:
         mem_mb=memory(2000),
         runtime=duration(60),
     params:
-        seed=lookup(dpath="{system}/msm/seed", within=SYSTEMS),
         source=source_digest("annotate_states"),
     script:
         "../../scripts/annotate_states.py"
@@ -72,7 +50,7 @@ rule annotate_states:
 rule compare_contacts:
     input:
         contacts=per_trajectory("<results>/{system}/contacts/{trajectory}.npz"),
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         differences="<results>/{system}/msm/{model}/contacts.csv",
@@ -86,7 +64,6 @@ rule compare_contacts:
         mem_mb=memory(4000),
         runtime=duration(60),
     params:
-        seed=lookup(dpath="{system}/msm/seed", within=SYSTEMS),
         source=source_digest("compare_contacts"),
     script:
         "../../scripts/compare_contacts.py"
@@ -94,8 +71,8 @@ rule compare_contacts:
 
 rule extract_structures:
     input:
-        states=per_trajectory("<results>/{system}/states/{model}/{trajectory}.zarr.zip"),
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+        states="<results>/{system}/states/{model}.zarr.zip",
+        variables="<results>/{system}/variables/{model}.zarr.zip",
         inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
         msm="<results>/{system}/msm/{model}/msm.npz",
         table="<results>/{system}/msm/{model}/states.csv",

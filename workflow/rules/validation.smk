@@ -24,8 +24,7 @@ rule propose_lag:
 
 rule check_connectivity:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
     output:
         table="<results>/{system}/msm/{model}/connectivity.csv",
         verdict="<results>/{system}/msm/{model}/connectivity.json",
@@ -46,8 +45,7 @@ rule check_connectivity:
 
 rule check_sampling:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
-        microstates="<results>/{system}/msm/{model}/microstates.npz",
+        dtrajs="<results>/{system}/msm/{model}/dtrajs.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
     output:
         sampling="<results>/{system}/msm/{model}/sampling.csv",
@@ -70,7 +68,7 @@ rule check_sampling:
 
 rule check_vamp2:
     input:
-        variables=per_trajectory("<results>/{system}/variables/{model}/{trajectory}.zarr.zip"),
+        variables="<results>/{system}/variables/{model}.zarr.zip",
         msm="<results>/{system}/msm/{model}/msm.npz",
         scores=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json"),
     output:
@@ -93,7 +91,7 @@ rule check_vamp2:
 
 rule scan_members:
     input:
-        sources=projected_stores,
+        sources=stored_inputs,
         weights=members("<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors"),
         split="<results>/{system}/split.json",
     output:
