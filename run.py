@@ -39,6 +39,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+SNAKEMAKE = ROOT / "workflow" / "patched_snakemake.py"
 DRIVER = ROOT / ".driver"
 TESTING = ROOT / ".driver-test"
 CLUSTER = ROOT / ".driver-slurm"
@@ -211,7 +212,7 @@ def deployment(driver: Path = DRIVER) -> tuple[dict[str, str], Path]:
 def snakemake_command(arguments: list[str], envs: Path, *, interactive: bool, driver: Path = DRIVER) -> list[str]:
     """Defaults first, so that every one of them can be overridden by the user's arguments."""
     given, _ = own_options().parse_known_args(arguments)
-    command = [str(driver / "bin/snakemake"), "--sdm", "conda", "--conda-prefix", str(envs)]
+    command = [str(driver / "bin/python"), str(SNAKEMAKE), "--sdm", "conda", "--conda-prefix", str(envs)]
     if interactive and not given.logger:
         command += ["--logger", "rich"]
     if not (given.workflow_profile or given.profile):

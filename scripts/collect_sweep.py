@@ -8,10 +8,10 @@ from geom2msm.sweep_table import member_rows, write_members
 
 
 def main(
-    scores: Sequence[str], benchmarks: Sequence[str], members: str, *, rows: Sequence[Mapping[str, object]]
+    scores: list[str], costs: list[str], benchmarks: list[str], members: str, *, rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """Read scores and benchmark files, in the order of the rows, and write the table."""
-    table = list(member_rows(rows, scores, benchmarks))
+    """Read scores, costs and benchmark files, in the order of the rows, and write the table."""
+    table = list(member_rows(rows, scores, costs, benchmarks))
     with replace_when_complete(members) as part:
         write_members(part, table)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import torch
 
-from geom2msm.history import costs, write_history, write_scores
+from geom2msm.history import write_costs, write_history, write_scores
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
 from geom2msm.provenance import provenance, replace_when_complete
@@ -18,7 +18,7 @@ from geom2msm.vamp import write_weights
 
 
 def main(
-    features: list[str], split: str, weights: str, history: str, scores: str,
+    features: list[str], split: str, weights: str, history: str, scores: str, costs: str,
     *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Read features and split, fit, write the functions and their scores in the form of a trained network."""
@@ -40,7 +40,9 @@ def main(
     with replace_when_complete(history) as part:
         write_history(part, [row])
     with replace_when_complete(scores) as part:
-        write_scores(part, found | {"best_epoch": 1, "fold": fold, "seed": seed} | costs(started))
+        write_scores(part, found | {"best_epoch": 1, "fold": fold, "seed": seed})
+    with replace_when_complete(costs) as part:
+        write_costs(part, started=started)
 
 
 if __name__ == "__main__":

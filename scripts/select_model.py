@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 
 from geom2msm.ensemble import agreements, best_member, spread_frames, summarize
 from geom2msm.frame_reader import FrameReader
-from geom2msm.history import read_scores
 from geom2msm.log import log_to
 from geom2msm.projection import project_frames
 from geom2msm.provenance import replace_when_complete
@@ -17,7 +17,8 @@ COMPARED_FRAMES = 5000
 
 def main(scores: list[str], weights: list[str], sources: list[str], ensemble: str, chosen: str) -> None:
     """Summarize all members, compare their functions on common frames, and copy the weights of the chosen one."""
-    members = [read_scores(path) | {"weights": str(member)} for path, member in zip(scores, weights, strict=True)]
+    found = [json.loads(Path(path).read_text()) for path in scores]
+    members = [known | {"weights": str(member)} for known, member in zip(found, weights, strict=True)]
     n_frames = [len(FrameReader(source, "time_ps")) for source in sources]
     frames = spread_frames(n_frames, n_chosen=COMPARED_FRAMES)
     variables = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from geom2msm.history import costs, write_history, write_scores
+from geom2msm.history import write_costs, write_history, write_scores
 from geom2msm.initial_states import cluster_fold
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
@@ -21,7 +21,7 @@ from geom2msm.vamp import write_weights
 
 def main(
     tokens: list[str], split: str, initial_weights: str, initial_stores: list[str],
-    weights: str, history: str, scores: str,
+    weights: str, history: str, scores: str, costs: str,
     *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Cluster the variables of the initial model, train, write the weights, the learning curve and the scores."""
@@ -46,7 +46,9 @@ def main(
     model, rows, found = fit_spib(*pairs, config=config, member=SpibMember(seed, checkpoint, report))
     report(rows)
     with replace_when_complete(scores) as part:
-        write_scores(part, found | {"fold": fold, "seed": seed} | costs(started))
+        write_scores(part, found | {"fold": fold, "seed": seed})
+    with replace_when_complete(costs) as part:
+        write_costs(part, started=started)
     # Last, for this is what takes the place of the checkpoint.
     with replace_when_complete(weights) as part:
         write_weights(part, model.tensors(), description)

@@ -1,6 +1,5 @@
 """Working folders with the repository's files, for tests that go the whole way: run.py, Snakemake, environments."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,9 +10,6 @@ from geom2msm.verification import artefacts
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("CITATION.cff", "Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
-
-# In JSON, what a job has cost: it differs between runs, and nothing else may.
-COSTS = {"seconds", "peak_memory_mib", "peak_gpu_memory_mib"}
 
 
 def checkout(folder: Path, *, system: str, text: str) -> Path:
@@ -36,17 +32,6 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What every finished artefact holds that must not depend on how, where and how often it was made."""
+    """Checksums of all finished artefacts; what jobs have cost is left out, which differs between runs."""
     base = folder / "results"
-    return {str(path.relative_to(base)): comparable(path) for path in artefacts(base)}
-
-
-def comparable(path: Path) -> str:
-    """A checksum; of JSON, the text without what the job has cost."""
-    if path.suffix != ".json":
-        return sha256_file(path)
-    return json.dumps(json.loads(path.read_text(), object_hook=without_costs))
-
-
-def without_costs(part: dict) -> dict:
-    return {key: value for key, value in part.items() if key not in COSTS}
+    return {str(path.relative_to(base)): sha256_file(path) for path in artefacts(base) if path.name != "costs.json"}

@@ -24,23 +24,19 @@ def write_history(path: Path, history: Sequence[EpochScores] | Sequence[EpochLos
         writer.writerows(rows)
 
 
-def read_scores(path: str) -> dict[str, object]:
-    """Scores without what they cost, which no two runs have in common."""
-    return {key: value for key, value in json.loads(Path(path).read_text()).items() if key not in COSTS}
-
-
 def write_scores(path: Path, scores: dict[str, object]) -> None:
     """Scores as JSON, every number finite."""
     path.write_text(json.dumps(scores, indent=2, allow_nan=False) + "\n")
 
 
-COSTS = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib")
+def write_costs(path: Path, *, started: float) -> None:
+    """Seconds since the monotonic clock showed `started`; the most memory so far, of the process and on a GPU.
 
-
-def costs(started: float) -> dict[str, float]:
-    """Seconds since the monotonic clock showed `started`; the most memory so far, of the process and on a GPU."""
+    A file of their own, for no two runs have them in common, and the scores are the same byte by byte.
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     # Linux counts in KiB, macOS in bytes.
     in_mib = peak / (2**20 if sys.platform == "darwin" else 2**10), on_gpu / 2**20
-    return dict(zip(COSTS, (time.monotonic() - started, *in_mib), strict=True))
+    names = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib")
+    path.write_text(json.dumps(dict(zip(names, (time.monotonic() - started, *in_mib), strict=True)), indent=2) + "\n")

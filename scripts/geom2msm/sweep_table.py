@@ -20,15 +20,16 @@ PEAKS = ("peak_memory_mib", "peak_gpu_memory_mib")
 
 
 def member_rows(
-    rows: Sequence[Mapping[str, object]], scores: Sequence[str], benchmarks: Sequence[str]
+    rows: Sequence[Mapping[str, object]], scores: Sequence[str], costs: Sequence[str], benchmarks: Sequence[str]
 ) -> Iterator[dict[str, object]]:
     """Every member's axes, fold, seed, scores, and costs; files in another order are an error."""
-    for row, score, benchmark in zip(rows, scores, benchmarks, strict=True):
+    for row, score, cost, benchmark in zip(rows, scores, costs, benchmarks, strict=True):
         found = json.loads(Path(score).read_text())
         for name in ("fold", "seed"):
             if found[name] != row[name]:
                 raise ValueError(f"{score} is of {name} {found[name]}, but {name} {row[name]} was expected.")
-        known = {name: found[name] for name in (*SIZES, *SCORES, *PEAKS)}
+        peaks = json.loads(Path(cost).read_text())
+        known = {name: found[name] for name in (*SIZES, *SCORES)} | {name: peaks[name] for name in PEAKS}
         yield dict(row) | known | read_costs(benchmark)
 
 

@@ -12,32 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from checkouts import contents
+from checkouts import checkout, contents, run
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-COPIED = ("CITATION.cff", "Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
-SHARED = (".envs",)
 
 
-def checkout(folder: Path) -> Path:
-    """A working folder with the repository's files, its environments shared, and the short system configured."""
-    folder.mkdir()
-    for name in COPIED:
-        source = ROOT / name
-        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder / name)
-    for name in SHARED:
-        (ROOT / name).mkdir(exist_ok=True)
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copy(Path(__file__).parent / "short.yaml", folder / "config" / "systems" / "short.yaml")
-    shutil.copy(Path(__file__).parent / "tiny_sweep.yaml", folder / "config" / "sweeps" / "tiny_sweep.yaml")
-    (folder / "config" / "config.yaml").write_text("systems: [short]\n")
+def short_checkout(folder: Path) -> Path:
+    """A working folder with the short system, and a sweep of it."""
+    here = Path(__file__).parent
+    checkout(folder, system="short", text=(here / "short.yaml").read_text())
+    shutil.copy(here / "tiny_sweep.yaml", folder / "config" / "sweeps" / "tiny_sweep.yaml")
     return folder
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "run.py", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -47,7 +32,7 @@ def results(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    folder = checkout(tmp_path_factory.mktemp("whole") / "geom2msm")
+    folder = short_checkout(tmp_path_factory.mktemp("whole") / "geom2msm")
     result = run(folder, "--cores", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
@@ -126,7 +111,7 @@ def test_all_stages_of_the_system_are_done(finished):
 
 
 def test_on_one_core_and_killed_again_and_again_a_run_ends_with_the_same_bytes(finished, tmp_path):
-    folder = checkout(tmp_path / "geom2msm")
+    folder = short_checkout(tmp_path / "geom2msm")
     for seconds in (12, 25, 40):
         process = subprocess.Popen(
             [sys.executable, "run.py", "--cores", "1"],

@@ -84,7 +84,8 @@ def stores(system, stage: str) -> list[str]:
 @pytest.fixture(scope="module", params=MODELS)
 def weights(request, system):
     """A trained network."""
-    paths = [str(system / f"{request.param}-{name}") for name in ("weights.safetensors", "history.csv", "scores.json")]
+    made = ("weights.safetensors", "history.csv", "scores.json", "costs.json")
+    paths = [str(system / f"{request.param}-{name}") for name in made]
     split, settings = str(system / "split.json"), MODELS[request.param]
     train_vampnet.main(stores(system, "tokens"), split, *paths, fold=0, seed=0, settings=settings)
     return paths[0]

@@ -37,7 +37,6 @@ SCORES = {
     "score_training_batch_mean",
     "score_validation_batch_mean",
     "best_epoch",
-    "seconds",
     "n_training_pairs",
     "n_validation_pairs",
     "lag_ps",
@@ -98,7 +97,7 @@ def split(system):
 def outputs(folder, fold, seed):
     member = folder / f"fold{fold}-seed{seed}"
     member.mkdir(parents=True)
-    return [str(member / name) for name in ("weights.safetensors", "history.csv", "scores.json")]
+    return [str(member / name) for name in ("weights.safetensors", "history.csv", "scores.json", "costs.json")]
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +137,12 @@ def test_the_split_lets_every_trajectory_validate_once(split):
 
 @pytest.mark.parametrize(("kind", "n_rows"), [("vampnets", 2), ("ticas", 1)])
 def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, split):
-    for fold, (weights, history, scores) in enumerate(request.getfixturevalue(kind)):
+    for fold, (weights, history, scores, costs) in enumerate(request.getfixturevalue(kind)):
         found, names = read(scores), {role: names_of(split, fold, role) for role in ROLES}
         fitted = names["training"] + (names["selection"] if kind == "ticas" else [])
         assert found.keys() >= SCORES
         assert found["fold"] == fold
+        assert read(costs)["seconds"] > 0
         assert found["n_training_pairs"] == sum(TRAJECTORIES[name] - 2 for name in fitted)
         assert found["n_validation_pairs"] == sum(TRAJECTORIES[name] - 2 for name in names["validation"])
         with open(history) as file:
@@ -159,7 +159,7 @@ def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, spl
 
 
 def test_both_kinds_of_model_find_the_hidden_states(vampnets, ticas):
-    assert all(1.5 < read(scores)["score_validation"] < 3 for *_, scores in vampnets + ticas)
+    assert all(1.5 < read(scores)["score_validation"] < 3 for _, _, scores, _ in vampnets + ticas)
 
 
 @pytest.mark.parametrize(("kind", "stage", "score"), [

@@ -57,7 +57,7 @@ class System:
         for fold in range(2):
             self.weights.append(self.path(f"fold{fold}.safetensors"))
             self.scores.append(self.path(f"fold{fold}.json"))
-            outputs = [self.weights[-1], self.path(f"fold{fold}.csv"), self.scores[-1]]
+            outputs = [self.weights[-1], self.path(f"fold{fold}.csv"), self.scores[-1], self.path("costs.json")]
             fit_tica.main(self.sources, self.split, *outputs, fold=fold, seed=0, settings=TICA)
         shutil.copy(self.weights[1], self.path("chosen.safetensors"))
         self.variables = self.path("variables.zarr.zip")

@@ -87,7 +87,7 @@ def test_another_workflow_profile_replaces_ours(run):
 
 def test_slurm_has_its_own_driver_and_profile(run):
     command = run.snakemake_command(["-n"], Path("envs"), interactive=False, driver=run.CLUSTER)
-    assert command[0] == str(run.CLUSTER / "bin/snakemake")
+    assert command[0] == str(run.CLUSTER / "bin/python")
     assert command[-3:] == ["--workflow-profile", "workflow/profiles/slurm", "-n"]
 
 

@@ -27,6 +27,7 @@ rule train_vampnet:
         weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
         scores="<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json",
+        costs="<results>/{system}/models/{model}/fold{fold}-seed{seed}/costs.json",
     log:
         "<logs>/{system}/train_vampnet/{model}/fold{fold}-seed{seed}.log",
     benchmark:
@@ -58,6 +59,7 @@ rule train_spib:
         weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
         scores="<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json",
+        costs="<results>/{system}/models/{model}/fold{fold}-seed{seed}/costs.json",
     log:
         "<logs>/{system}/train_spib/{model}/fold{fold}-seed{seed}.log",
     benchmark:
@@ -87,6 +89,7 @@ rule fit_tica:
         weights="<results>/{system}/models/{model}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/models/{model}/fold{fold}-seed{seed}/history.csv",
         scores="<results>/{system}/models/{model}/fold{fold}-seed{seed}/scores.json",
+        costs="<results>/{system}/models/{model}/fold{fold}-seed{seed}/costs.json",
     log:
         "<logs>/{system}/fit_tica/{model}/fold{fold}-seed{seed}.log",
     wildcard_constraints:

@@ -25,6 +25,7 @@ use rule train_vampnet as train_vampnet_of_sweep with:
         weights="<results>/{system}/sweeps/{sweep}/vampnet/{point}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/sweeps/{sweep}/vampnet/{point}/fold{fold}-seed{seed}/history.csv",
         scores="<results>/{system}/sweeps/{sweep}/vampnet/{point}/fold{fold}-seed{seed}/scores.json",
+        costs="<results>/{system}/sweeps/{sweep}/vampnet/{point}/fold{fold}-seed{seed}/costs.json",
     log:
         "<logs>/{system}/sweeps/{sweep}/vampnet/{point}/fold{fold}-seed{seed}.log",
     benchmark:
@@ -44,6 +45,7 @@ use rule train_spib as train_spib_of_sweep with:
         weights="<results>/{system}/sweeps/{sweep}/spib/{point}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/sweeps/{sweep}/spib/{point}/fold{fold}-seed{seed}/history.csv",
         scores="<results>/{system}/sweeps/{sweep}/spib/{point}/fold{fold}-seed{seed}/scores.json",
+        costs="<results>/{system}/sweeps/{sweep}/spib/{point}/fold{fold}-seed{seed}/costs.json",
     log:
         "<logs>/{system}/sweeps/{sweep}/spib/{point}/fold{fold}-seed{seed}.log",
     benchmark:
@@ -61,6 +63,7 @@ use rule fit_tica as fit_tica_of_sweep with:
         weights="<results>/{system}/sweeps/{sweep}/tica/{point}/fold{fold}-seed{seed}/weights.safetensors",
         history="<results>/{system}/sweeps/{sweep}/tica/{point}/fold{fold}-seed{seed}/history.csv",
         scores="<results>/{system}/sweeps/{sweep}/tica/{point}/fold{fold}-seed{seed}/scores.json",
+        costs="<results>/{system}/sweeps/{sweep}/tica/{point}/fold{fold}-seed{seed}/costs.json",
     log:
         "<logs>/{system}/sweeps/{sweep}/tica/{point}/fold{fold}-seed{seed}.log",
     benchmark:
@@ -72,6 +75,7 @@ use rule fit_tica as fit_tica_of_sweep with:
 rule collect_sweep:
     input:
         scores=sweep_members("<results>/{system}/sweeps/{sweep}/{kind}/{point}/fold{fold}-seed{seed}/scores.json"),
+        costs=sweep_members("<results>/{system}/sweeps/{sweep}/{kind}/{point}/fold{fold}-seed{seed}/costs.json"),
         benchmarks=sweep_members("<benchmarks>/{system}/sweeps/{sweep}/{kind}/{point}/fold{fold}-seed{seed}.jsonl"),
     output:
         members="<results>/{system}/sweeps/{sweep}/members.csv",
