@@ -26,14 +26,14 @@ def main(
 ) -> None:  # fmt: skip
     """Cluster the variables of the initial model, train, write the weights, the learning curve and the scores."""
     started, config, divided = time.monotonic(), SpibConfig.from_settings(settings), read_fold(split, fold)
-    # No epoch is chosen by a score, so there is no set to choose by: all that is not validation is for training.
-    roles = ("fitting", "validation")
-    frames = [fold_frames(divided, tokens, lag_ps=config.lag_ps)[role] for role in roles]
+    roles = ("fitting", "validation")  # No epoch is chosen by a score: all that is not validation is for training.
+    by_role = fold_frames(divided, tokens, lag_ps=config.lag_ps)
+    frames = [by_role[role] for role in roles]
     weighting = fold_log_weights(divided, list(log_weights), lag_ps=config.lag_ps)
     inputs = input_files(tokens, split, list(log_weights)) | {"initial_weights": initial_weights}
     description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
     description |= {"trajectories": divided.trajectories(), "lag_frames": frames[0].lag_frames}
-    description["provenance"] = provenance(inputs=inputs, settings=settings)
+    description |= {"provenance": provenance(inputs=inputs, settings=settings)}
     states = cluster_fold(*frames, tokens, initial_weights, initial_stores, n_states=config.initial_states, seed=seed)
     sets = zip(frames, states, (weighting[role] for role in roles), strict=True)
     pairs = [LabeledPairs.open(*each, config=config, seed=seed) for each in sets]
