@@ -20,9 +20,8 @@ from geom2msm.vamp import write_weights
 
 
 def main(
-    tokens: list[str], split: str, initial_weights: str, initial_stores: list[str],
-    weights: str, history: str, scores: str, costs: str,
-    *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
+    tokens: list[str], split: str, initial_weights: str, initial_stores: list[str], weights: str, history: str,
+    scores: str, costs: str, *, fold: int, seed: int, settings: dict, log_weights: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Cluster the variables of the initial model, train, write the weights, the learning curve and the scores."""
     started, config, divided = time.monotonic(), SpibConfig.from_settings(settings), read_fold(split, fold)
