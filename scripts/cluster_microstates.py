@@ -36,4 +36,4 @@ def main(variables: str, microstates: str, dtrajs: str, *, settings: dict) -> No
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output, settings=snakemake.params.settings)
+    main(snakemake.input.variables, **snakemake.output, settings=snakemake.params.settings)

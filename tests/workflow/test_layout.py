@@ -77,6 +77,18 @@ def test_a_rule_names_its_script_environment_log_and_source(rule):
 
 
 @pytest.mark.parametrize("rule", sorted(set(RULES) - COLLECTING_RULES))
+@pytest.mark.parametrize("part", ["input", "output"])
+def test_a_script_takes_what_its_rule_hands_over(rule, part):
+    source = (ROOT / "scripts" / f"{rule}.py").read_text()
+    section = re.search(rf"^    {part}:\n((?:        .*\n)+)", RULES[rule], re.MULTILINE)
+    if section is None or f"**snakemake.{part}" not in source:
+        return
+    main = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "main")
+    names = {argument.arg for argument in [*main.args.args, *main.args.kwonlyargs]}
+    assert set(re.findall(r"^        (\w+)=", section[1], re.MULTILINE)) <= names
+
+
+@pytest.mark.parametrize("rule", sorted(set(RULES) - COLLECTING_RULES))
 def test_a_rule_asks_for_more_at_every_attempt(rule):
     # workflow/rules/resources.smk; a number would be the same when a cluster submits the job again.
     assert re.search(r"^ +mem_mb=(memory\(|\w+_memory,)", RULES[rule], re.MULTILINE)
