@@ -10,6 +10,7 @@ import argparse
 import importlib
 import inspect
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -19,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from deeptime.data import quadruple_well
 
-from geom2msm.store import write_store
+from geom2msm.joined_store import StoredTrajectory, write_joined
 
 N_TRAJECTORIES = 10
 RULES = (
     "cluster_microstates", "scan_lags", "propose_lag", "check_connectivity", "estimate_msm", "test_markov",
     "check_sampling", "analyze_transition_paths", "analyze_spectrum", "analyze_relaxation", "estimate_hmm",
 )  # fmt: skip
-ENDINGS = {"microstates": "npz", "msm": "npz", "variables": "zarr.zip"}
+ENDINGS = {"microstates": "npz", "msm": "npz", "variables": "zarr.zip", "dtrajs": "zarr.zip"}
 
 
 def settings(n_microstates: int) -> dict[str, object]:
@@ -40,16 +41,16 @@ def settings(n_microstates: int) -> dict[str, object]:
 
 def write_variables(folder: Path, n_frames: int) -> None:
     """Positions of the particle, one frame per ps; wells are left every few hundred frames."""
-    simulation = quadruple_well(h=1e-3, n_steps=100)
-    for number in range(N_TRAJECTORIES):
-        start = np.array([[1.0, -1.0]]) * (-1) ** number
-        points = simulation.trajectory(start, n_frames // N_TRAJECTORIES, seed=number, n_jobs=1)
-        write_store(
-            str(folder / f"variables-{number}.zarr.zip"),
-            attributes={"system": "wells", "trajectory": f"run-{number}", "frame_interval_ps": 1.0},
-            arrays={"variables": points.astype(np.float32), "time_ps": np.arange(len(points)) * 1.0},
-            axes={"variables": ("frame", "dimension"), "time_ps": ("frame",)},
-        )
+    simulation, length = quadruple_well(h=1e-3, n_steps=100), n_frames // N_TRAJECTORIES
+    starts = [np.array([[1.0, -1.0]]) * (-1) ** number for number in range(N_TRAJECTORIES)]
+    points = [simulation.trajectory(start, length, seed=seed, n_jobs=1) for seed, start in enumerate(starts)]
+    write_joined(
+        str(folder / "variables.zarr.zip"),
+        [StoredTrajectory(f"run-{number}", length) for number in range(N_TRAJECTORIES)],
+        attributes={"system": "wells", "frame_interval_ps": 1.0},
+        arrays={"variables": np.concatenate(points).astype(np.float32)},
+        axes={"variables": ("frame", "dimension")},
+    )
 
 
 def run_rule(rule: str, folder: Path, n_microstates: int) -> None:
@@ -57,16 +58,16 @@ def run_rule(rule: str, folder: Path, n_microstates: int) -> None:
     known: dict[str, object] = {"settings": settings(n_microstates), "temperature_K": 300.0}
     arguments = {}
     for name in inspect.signature(main := importlib.import_module(rule).main).parameters:
-        if name == "variables":
-            arguments[name] = sorted(map(str, folder.glob("variables-*.zarr.zip")))
-        elif name in known:
+        if name in known:
             arguments[name] = known[name]
         else:
             stem = f"{rule}-{name}" if name in ("verdict", "table") else name
             arguments[name] = str(folder / f"{stem}.{ENDINGS.get(name, 'txt')}")
     main(**arguments)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1000]))
+    # ru_maxrss would count what the process was before it became this one.
+    peak_kb = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
+    print(json.dumps([used.ru_utime + used.ru_stime, int(peak_kb) / 1024]))
 
 
 def main() -> None:

@@ -25,7 +25,6 @@ def main(
         choose_curves(model, macrostates, n_processes=chosen.n_timescales),
         lag_ps=chosen.lag_ps,
         slowest_ps=float(implied_timescales(spectrum, lag_ps=chosen.lag_ps, n_processes=1)[0]),
-        seed=chosen.seed,
     )
     passages = passage_table(runs.dtrajs, model, macrostates, chosen, frame_interval_ps=runs.frame_interval_ps)
     found = relaxation_verdict(curves) | {"lag_ps": chosen.lag_ps}

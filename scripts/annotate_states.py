@@ -11,7 +11,7 @@ from geom2msm.provenance import replace_when_complete
 from geom2msm.store import read_attributes
 
 
-def main(observables: list[str], states: str, msm: str, annotation: str, *, seed: int) -> None:
+def main(observables: list[str], states: str, msm: str, annotation: str) -> None:
     """Average the observables over the frames of each state."""
     known = [read_attributes(path) for path in observables]
     for path, attributes in zip(observables, known, strict=True):
@@ -21,9 +21,9 @@ def main(observables: list[str], states: str, msm: str, annotation: str, *, seed
                 f"{', '.join(known[0]['names'])}; the tables of observables.table must have the same columns."
             )
     frames = read_weighted_frames(states, msm)
-    logging.info("%d blocks of frames are drawn for the intervals", frames.blocks.n_blocks)
+    logging.info("%d blocks of frames are left out in turn for the intervals", frames.blocks.n_blocks)
     described = {key: known[0][key] for key in ("names", "units", "periodic")}
-    table = annotate(frames, read_beside(observables, "observables", like=states), **described, seed=seed)
+    table = annotate(frames, read_beside(observables, "observables", like=states), **described)
     logging.info("%d means have no interval: too few blocks reach the state", np.isnan(table.mean_lower).sum())
     with replace_when_complete(annotation) as part:
         table.to_csv(part, index=False, float_format="%.7g")
@@ -31,4 +31,4 @@ def main(observables: list[str], states: str, msm: str, annotation: str, *, seed
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output, seed=snakemake.params.seed)
+    main(**snakemake.input, **snakemake.output)

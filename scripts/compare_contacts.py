@@ -8,12 +8,12 @@ from geom2msm.provenance import replace_when_complete
 from geom2msm.state_contacts import compare_states, contact_probabilities, read_contacts, sum_contacts
 
 
-def main(contacts: list[str], states: str, msm: str, differences: str, probabilities: str, *, seed: int) -> None:
+def main(contacts: list[str], states: str, msm: str, differences: str, probabilities: str) -> None:
     """Compare the probabilities of all contacts between all pairs of states."""
     known = read_contacts(contacts, like=states)
     frames = read_weighted_frames(states, msm).only(known.frames)
     logging.info("%d contacts in %d frames", len(known.names), len(known.frames))
-    sums = sum_contacts(frames, known.touching, seed=seed)
+    sums = sum_contacts(frames, known.touching)
     compared = compare_states(sums, known.names)
     chosen = list(dict.fromkeys(compared.contact))
     with replace_when_complete(differences) as part:
@@ -24,4 +24,4 @@ def main(contacts: list[str], states: str, msm: str, differences: str, probabili
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output, seed=snakemake.params.seed)
+    main(**snakemake.input, **snakemake.output)

@@ -89,6 +89,14 @@ def birth_death_chain(*, n_states: int = 6) -> Float[np.ndarray, "state state"]:
     return _from_flows(flows, stationary)
 
 
+def diamond_chain() -> Float[np.ndarray, "state state"]:
+    """Four states: two ways lead from 0 to 3, through 1 and, half as often, through 2; pi is (0.4, 0.15, 0.2, 0.25)."""
+    flows = np.zeros((4, 4))
+    for (i, j), flow in {(0, 1): 0.004, (1, 3): 0.004, (0, 2): 0.002, (2, 3): 0.003}.items():
+        flows[i, j] = flows[j, i] = flow
+    return _from_flows(flows, np.array([0.4, 0.15, 0.2, 0.25]))
+
+
 class ThreeWells:
     """Overdamped Langevin dynamics of a particle in three wells, at -2, 0 and 2, in steps of Euler and Maruyama.
 

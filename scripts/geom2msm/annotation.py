@@ -1,8 +1,8 @@
 """What the states look like: means of observables in each, with 95 % intervals.
 
 A frame counts with the stationary probability of its microstate, shared by the frames in that microstate. Intervals
-come from blocks of trajectories drawn with replacement, their frames' weights kept: they contain what finite sampling
-does to the values within a state and to the shares of its microstates.
+come from blocks of trajectories left out in turn, their frames' weights kept: they contain what finite sampling does
+to the values within a state and to the shares of its microstates.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,10 @@ from jaxtyping import Bool, Complex, Float, Int
 
 from geom2msm.joined_store import read_trajectories
 from geom2msm.ramachandran import frame_weights
-from geom2msm.resampling import MIN_BLOCKS, Blocks, cut_blocks, draw_blocks
+from geom2msm.resampling import Blocks, cut_blocks, jackknife_interval
 from geom2msm.store import read_array
 
-INTERVAL = (0.025, 0.975)
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-N_SAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class WeightedFrames:
 
     def only(self, frames: Int[np.ndarray, " some"]) -> "WeightedFrames":
         """Some of the frames, in the same blocks."""
-        blocks = Blocks(self.blocks.of_frame[frames], self.blocks.n_blocks)
+        blocks = Blocks(self.blocks.of_frame[frames], self.blocks.trajectory)
         return WeightedFrames(self.state[frames], self.weight[frames], blocks, self.n_states)
 
     def weights(self, known: Bool[np.ndarray, " frame"]) -> Float[np.ndarray, "state block"]:
@@ -86,31 +84,18 @@ def wrapped(angle_deg: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     return (angle_deg + 180) % 360 - 180
 
 
-def state_means(
-    frames: WeightedFrames, values: Float[np.ndarray, " frame"], *, periodic: bool, seed: int
-) -> StateMeans:
+def state_means(frames: WeightedFrames, values: Float[np.ndarray, " frame"], *, periodic: bool) -> StateMeans:
     """Means and intervals of one observable; of an angle that meets itself at 180 degrees the circular mean."""
     weights = frames.weights(np.isfinite(values))
     sums = frames.sums(np.exp(1j * np.radians(values)) if periodic else values)
-    draws = draw_blocks(frames.blocks, n_samples=N_SAMPLES, seed=seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean, samples = sums.sum(axis=1) / weights.sum(axis=1), (draws @ sums.T) / (draws @ weights.T)
-    if periodic:
-        mean, samples = np.degrees(np.angle(mean)), np.degrees(np.angle(samples))
-        samples = mean + wrapped(samples - mean)
-    lower, upper = interval(samples)
     n_blocks = (weights > 0).sum(axis=1)
-    few = n_blocks < MIN_BLOCKS
-    return StateMeans(mean, np.where(few, np.nan, lower), np.where(few, np.nan, upper), n_blocks)
-
-
-def interval(samples: Float[np.ndarray, "sample *each"]) -> Float[np.ndarray, "2 *each"]:
-    """95 % interval of samples, in some of which a state may have no frame; NaN where that is so in most."""
-    bounds = np.full((2, *samples.shape[1:]), np.nan)
-    known = np.isnan(samples).mean(axis=0) <= 0.5
-    if known.any():
-        bounds[:, known] = np.nanquantile(samples[:, known], INTERVAL, axis=0)
-    return bounds
+    total, weight = sums.sum(axis=1), weights.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, without = total / weight, (total - sums.T) / (weight - weights.T)
+    if periodic:
+        mean, without = np.degrees(np.angle(mean)), np.degrees(np.angle(without))
+        without = mean + wrapped(without - mean)
+    return StateMeans(mean, *jackknife_interval(mean, without, frames.blocks, n_used=n_blocks), n_blocks)
 
 
 def axis_label(name: str, unit: str) -> str:
@@ -138,12 +123,11 @@ def annotate(
     names: Sequence[str],
     units: Sequence[str],
     periodic: Sequence[bool],
-    seed: int,
 ) -> pd.DataFrame:
     """One row per state and observable: mean with its interval, spread and quantiles of the frames."""
     rows = []
     for name, unit, circular, column in zip(names, units, periodic, values.T.astype(np.float64), strict=True):
-        means = state_means(frames, column, periodic=circular, seed=seed)
+        means = state_means(frames, column, periodic=circular)
         for state in range(frames.n_states):
             used = (frames.state == state) & np.isfinite(column) & (frames.weight > 0)
             away = column[used] - means.mean[state]

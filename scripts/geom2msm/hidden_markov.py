@@ -14,11 +14,19 @@ import pandas as pd
 from deeptime.markov import TransitionCountModel
 from deeptime.markov.hmm import MaximumLikelihoodHMM, init
 from deeptime.markov.msm import MarkovStateModel
-from deeptime.markov.tools.estimation.dense.tmat_sampling.tmatrix_sampler import TransitionMatrixSampler
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse.csgraph import connected_components
 
-from geom2msm.markov import MIN_SWEEPS, MarkovModel, Posterior, eigenvalues, implied_timescales, interval
+from geom2msm.markov import (
+    MarkovModel,
+    Posterior,
+    implied_timescales,
+    interval,
+    leading_eigenvalues,
+    sampled_eigenvalues,
+)
+from geom2msm.posterior import draw_reversible
 from geom2msm.states import NOT_ACTIVE, Macrostates
 
 # The likelihood is summed over this many frames at most; what is left out are frames less than a lag from others.
@@ -89,7 +97,7 @@ def fit_hidden_model(
     logging.info("%d iterations of Baum and Welch on %d frames, stride %d", len(hidden.likelihoods), n_frames, stride)
     return HiddenModel(
         matrix, distribution, _memberships(hidden.output_probabilities[order], distribution), counts,
-        _sample(counts, matrix, n_samples=n_samples, seed=seed),
+        _sample(counts, distribution, n_samples=n_samples, seed=seed),
         float(hidden.likelihoods[-1]), len(hidden.likelihoods), n_frames,
     )  # fmt: skip
 
@@ -115,7 +123,7 @@ def _like(
 
 def _sample(
     counts: Float[np.ndarray, "macrostate macrostate"],
-    matrix: Float[np.ndarray, "macrostate macrostate"],
+    distribution: Float[np.ndarray, " macrostate"],
     *,
     n_samples: int,
     seed: int,
@@ -125,15 +133,9 @@ def _sample(
     The hidden paths are kept: between metastable states there is little doubt about them, and deeptime's sampler
     of hidden paths has no seed, so its numbers would differ from run to run.
     """
-    if not ((counts > 0) & (counts.T > 0)).any(axis=1).all() or not _connected(matrix):
+    if connected_components(counts, connection="strong")[0] > 1:
         raise NotEstimable("its hidden states are not connected in both directions")
-    sampler = TransitionMatrixSampler(counts, reversible=True, P0=matrix, n_steps=MIN_SWEEPS, seed=seed)
-    return Posterior(*sampler.sample(max(2, n_samples), return_statdist=True))
-
-
-def _connected(matrix: Float[np.ndarray, "macrostate macrostate"]) -> bool:
-    reached = np.linalg.matrix_power((matrix > 0).astype(float) + np.eye(len(matrix)), len(matrix))
-    return bool((reached > 0).all())
+    return draw_reversible(counts, distribution, n_samples=n_samples, seed=seed)
 
 
 def hidden_table(
@@ -144,10 +146,9 @@ def hidden_table(
     Populations of the plain model are those of its PCCA+ memberships, which overlap like the hidden states do.
     """
     n_states = len(hidden.counts)
-    n_processes = n_states - 1
 
-    def times(matrix: np.ndarray, distribution: np.ndarray) -> np.ndarray:
-        return implied_timescales(eigenvalues(matrix, distribution), lag_ps=lag_ps, n_processes=n_processes)
+    def times(leading: np.ndarray) -> np.ndarray:
+        return implied_timescales(leading, lag_ps=lag_ps, n_processes=n_states - 1)
 
     own = hidden.posterior
     shares = macrostates.memberships
@@ -157,10 +158,10 @@ def hidden_table(
             model.stationary_distribution @ shares, posterior.stationary_distributions @ shares,
         ),
         "timescale_ps": (
-            times(hidden.transition_matrix, hidden.stationary_distribution),
-            times(own.transition_matrices, own.stationary_distributions),
-            times(model.transition_matrix, model.stationary_distribution),
-            times(posterior.transition_matrices, posterior.stationary_distributions),
+            times(leading_eigenvalues(hidden.transition_matrix, hidden.stationary_distribution, n_values=n_states)),
+            times(sampled_eigenvalues(own, n_values=n_states)),
+            times(leading_eigenvalues(model.transition_matrix, model.stationary_distribution, n_values=n_states)),
+            times(sampled_eigenvalues(posterior, n_values=n_states)),
         ),
     }  # fmt: skip
     rows = []

@@ -19,34 +19,34 @@ CONVENTIONS = {
 
 
 def mean_first_passage_times(
-    transition_matrix: Float[np.ndarray, "*sample active active"],
-    stationary_distribution: Float[np.ndarray, "*sample active"],
+    transition_matrix: Float[np.ndarray, "active active"],
+    stationary_distribution: Float[np.ndarray, " active"],
     indicator: Float[np.ndarray, "active macrostate"],
-) -> Float[np.ndarray, "*sample macrostate macrostate"]:
+) -> Float[np.ndarray, "macrostate macrostate"]:
     """Mean time, in lags, from macrostate A (row) to first reach B (column), started in A's stationary distribution.
 
     m_i = 1 + sum_j T_ij m_j outside B, 0 inside; averaged over i in A with weight pi_i.
     """
-    if transition_matrix.ndim > 2:
-        # One sample at a time: the equations of all of them would take several times their memory.
-        samples = zip(transition_matrix, stationary_distribution, strict=True)
-        return np.stack([mean_first_passage_times(*each, indicator) for each in samples])
-    n_active, n_macrostates = indicator.shape
-    weight = np.einsum("...i,im->...mi", stationary_distribution, indicator)
-    weight = weight / weight.sum(axis=-1, keepdims=True)
-    times = np.zeros((*transition_matrix.shape[:-2], n_macrostates, n_macrostates))
+    n_macrostates = indicator.shape[1]
+    weight = indicator.T * stationary_distribution
+    weight /= weight.sum(axis=1, keepdims=True)
+    times = np.zeros((n_macrostates, n_macrostates))
     for target in range(n_macrostates):
         outside = np.flatnonzero(indicator[:, target] == 0)
-        equations = np.eye(len(outside)) - transition_matrix[..., outside[:, None], outside]
-        passage = np.zeros((*transition_matrix.shape[:-2], n_active))
+        equations = np.eye(len(outside)) - transition_matrix[np.ix_(outside, outside)]
         try:
-            passage[..., outside] = np.linalg.solve(equations, np.ones((len(outside), 1)))[..., 0]
+            times[:, target] = weight[:, outside] @ np.linalg.solve(equations, np.ones(len(outside)))
         except np.linalg.LinAlgError:
             # A sampled matrix may hold microstates that are never left, as far as numbers can say.
             times[np.arange(n_macrostates) != target, target] = np.inf
-            continue
-        times[..., target] = np.einsum("...mi,...i->...m", weight, passage)
     return times
+
+
+def sampled_passage_times(
+    posterior: Posterior, indicator: Float[np.ndarray, "active macrostate"]
+) -> Float[np.ndarray, "sample macrostate macrostate"]:
+    """The same of every sample."""
+    return np.array([mean_first_passage_times(*each, indicator) for each in posterior])
 
 
 def state_table(model: MarkovModel, posterior: Posterior, macrostates: Macrostates, visits: Visits) -> pd.DataFrame:
@@ -76,9 +76,7 @@ def rate_table(
     """One row per ordered pair of macrostates: mean first passage time and transitions observed."""
     indicator = macrostates.indicator
     mfpt_ps = lag_ps * mean_first_passage_times(model.transition_matrix, model.stationary_distribution, indicator)
-    samples_ps = lag_ps * mean_first_passage_times(
-        posterior.transition_matrices, posterior.stationary_distributions, indicator
-    )
+    samples_ps = lag_ps * sampled_passage_times(posterior, indicator)
     lower_ps, upper_ps = interval(samples_ps)
     origin, target = np.nonzero(~np.eye(len(mfpt_ps), dtype=bool))
     return pd.DataFrame({

@@ -7,7 +7,6 @@ in 20-80 % of the cases instead of 95 % (tests/reference/test_markov.py states t
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,15 +14,16 @@ import numpy as np
 import pandas as pd
 from deeptime.markov import TransitionCountEstimator
 from deeptime.markov.msm import MaximumLikelihoodMSM
-from deeptime.markov.tools.estimation.dense.tmat_sampling.tmatrix_sampler import TransitionMatrixSampler
 from jaxtyping import Float, Int
+from scipy.sparse.linalg import eigsh
 
+from geom2msm.posterior import Posterior, draw_reversible
 from geom2msm.units import frames
 
 INTERVAL = (0.025, 0.975)
-# Gibbs sweeps between two samples: deeptime's square root of the number of states, but at least this many.
-MIN_SWEEPS = 10
 FEW_COUNTS_PER_STATE = 5
+# Above this size the leading eigenvalues are found by iteration.
+DENSE_SIZE = 200
 REMEDY = "use fewer microstates, a shorter lag or more data"
 
 
@@ -88,14 +88,6 @@ class MarkovModel:
     stationary_distribution: Float[np.ndarray, " active"]
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """Reversible transition matrices sampled given the counts, with their stationary distributions."""
-
-    transition_matrices: Float[np.ndarray, "sample active active"]
-    stationary_distributions: Float[np.ndarray, "sample active"]
-
-
 def count_transitions(dtrajs: Sequence[Int[np.ndarray, " _"]], *, lag_frames: int, n_microstates: int) -> Counts:
     """Transitions over the lag within each trajectory, none across trajectories."""
     longest = max(map(len, dtrajs))
@@ -126,7 +118,7 @@ def estimate_model(counts: Counts) -> MarkovModel:
 
 
 def sample_posterior(model: MarkovModel, *, n_samples: int, seed: int) -> Posterior:
-    """Transition matrices from the reversible posterior, by deeptime's Gibbs sampler."""
+    """Transition matrices from the reversible posterior."""
     effective = model.counts.active_matrix / model.counts.lag_frames
     n_active = len(effective)
     if effective.sum() < FEW_COUNTS_PER_STATE * n_active:
@@ -135,11 +127,7 @@ def sample_posterior(model: MarkovModel, *, n_samples: int, seed: int) -> Poster
             model.counts.lag_frames,
             effective.sum() / n_active,
         )
-    sweeps = max(MIN_SWEEPS, math.isqrt(n_active))
-    sampler = TransitionMatrixSampler(effective, reversible=True, P0=model.transition_matrix, n_steps=sweeps, seed=seed)
-    # With one sample deeptime returns other shapes, hence at least two.
-    matrices, distributions = sampler.sample(max(2, n_samples), return_statdist=True)
-    return Posterior(matrices, distributions)
+    return draw_reversible(effective, model.stationary_distribution, n_samples=n_samples, seed=seed)
 
 
 def interval(samples: Float[np.ndarray, "sample *rest"]) -> Float[np.ndarray, "2 *rest"]:
@@ -155,16 +143,48 @@ def eigenvalues(
     stationary_distribution: Float[np.ndarray, "*sample state"],
 ) -> Float[np.ndarray, "*sample state"]:
     """Eigenvalues of reversible matrices, descending, through the similar symmetric matrix."""
+    return np.linalg.eigvalsh(_symmetric(transition_matrix, stationary_distribution))[..., ::-1]
+
+
+def _symmetric(
+    transition_matrix: Float[np.ndarray, "*sample state state"],
+    stationary_distribution: Float[np.ndarray, "*sample state"],
+) -> Float[np.ndarray, "*sample state state"]:
     root = np.sqrt(stationary_distribution)
     symmetric = root[..., :, None] * transition_matrix / root[..., None, :]
-    return np.linalg.eigvalsh((symmetric + np.swapaxes(symmetric, -1, -2)) / 2)[..., ::-1]
+    return (symmetric + np.swapaxes(symmetric, -1, -2)) / 2
+
+
+def leading_eigenvalues(
+    transition_matrix: Float[np.ndarray, "state state"],
+    stationary_distribution: Float[np.ndarray, " state"],
+    *,
+    n_values: int,
+    which: str = "LA",
+) -> Float[np.ndarray, " value"]:
+    """The first of `eigenvalues`: the largest (`which` = "LA") or those of largest modulus ("LM"), as ARPACK says."""
+    n_states = len(transition_matrix)
+    symmetric = _symmetric(transition_matrix, stationary_distribution)
+    if n_states <= max(DENSE_SIZE, 10 * n_values):
+        found = np.linalg.eigvalsh(symmetric)
+    else:
+        # A start that is always the same makes the iteration reproducible.
+        start = np.random.default_rng(0).standard_normal(n_states)
+        found = eigsh(symmetric, k=n_values, which=which, v0=start, return_eigenvectors=False)
+    size = np.abs(found) if which == "LM" else found
+    return found[np.argsort(-size, kind="stable")][:n_values]
+
+
+def sampled_eigenvalues(posterior: Posterior, *, n_values: int, which: str = "LA") -> Float[np.ndarray, "sample value"]:
+    """The leading eigenvalues of every sample."""
+    return np.array([leading_eigenvalues(*each, n_values=n_values, which=which) for each in posterior])
 
 
 def right_eigenvectors(model: MarkovModel, *, n_processes: int) -> Float[np.ndarray, "active process"]:
     """The leading right eigenvectors, norm 1 under the stationary distribution, largest entry positive."""
     root = np.sqrt(model.stationary_distribution)
-    symmetric = root[:, None] * model.transition_matrix / root
-    vectors = np.linalg.eigh((symmetric + symmetric.T) / 2)[1][:, ::-1][:, :n_processes] / root[:, None]
+    symmetric = _symmetric(model.transition_matrix, model.stationary_distribution)
+    vectors = np.linalg.eigh(symmetric)[1][:, ::-1][:, :n_processes] / root[:, None]
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
     return vectors * np.sign(largest)
 
@@ -186,8 +206,9 @@ def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, 
     With few counts per microstate, or a lag beyond the timescale, the posterior drifts away from the most likely
     model. An interval that excludes the estimate says nothing about its error; it and the mean are given as NaN.
     """
-    most_likely = eigenvalues(model.transition_matrix, model.stationary_distribution)
-    sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
+    n_values = n_processes + 1
+    most_likely = leading_eigenvalues(model.transition_matrix, model.stationary_distribution, n_values=n_values)
+    sampled = sampled_eigenvalues(posterior, n_values=n_values)
     estimate = implied_timescales(most_likely, lag_ps=lag_ps, n_processes=n_processes)
     samples = implied_timescales(sampled, lag_ps=lag_ps, n_processes=n_processes)
     lower, upper = interval(samples)
@@ -208,21 +229,29 @@ def scan_lags(
     dtrajs: Sequence[Int[np.ndarray, " _"]], settings: MsmSettings, *, n_microstates: int, frame_interval_ps: float
 ) -> pd.DataFrame:
     """Implied timescales at every lag of the scan; what cannot be estimated at a lag is NaN there."""
-    tables = []
-    for lag_ps in sorted(settings.scan_lags_ps):
-        lag_frames = frames(lag_ps=lag_ps, frame_interval_ps=frame_interval_ps)
-        try:
-            counts = count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=n_microstates)
-            model = estimate_model(counts)
-        except ValueError as error:
-            logging.warning("lag %g ps: not estimable: %s", lag_ps, error)
-            tables.append(_not_estimable(lag_ps, n_processes=settings.n_timescales))
-            continue
-        posterior = sample_posterior(model, n_samples=settings.n_posterior_samples, seed=settings.seed)
-        tables.append(timescale_table(model, posterior, lag_ps=lag_ps, n_processes=settings.n_timescales))
-        slowest_ps = tables[-1].estimate_ps.iloc[0]
-        logging.info("lag %g ps: %d active microstates, t2 = %.4g ps", lag_ps, len(counts.active), slowest_ps)
+    tables = [
+        _at_lag(dtrajs, settings, lag_ps, n_microstates=n_microstates, frame_interval_ps=frame_interval_ps)
+        for lag_ps in sorted(settings.scan_lags_ps)
+    ]
     return pd.concat(tables, ignore_index=True)
+
+
+def _at_lag(
+    dtrajs: Sequence[Int[np.ndarray, " _"]], settings: MsmSettings, lag_ps: float,
+    *, n_microstates: int, frame_interval_ps: float,
+) -> pd.DataFrame:  # fmt: skip
+    lag_frames = frames(lag_ps=lag_ps, frame_interval_ps=frame_interval_ps)
+    try:
+        model = estimate_model(count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=n_microstates))
+    except ValueError as error:
+        logging.warning("lag %g ps: not estimable: %s", lag_ps, error)
+        return _not_estimable(lag_ps, n_processes=settings.n_timescales)
+    posterior = sample_posterior(model, n_samples=settings.n_posterior_samples, seed=settings.seed)
+    table = timescale_table(model, posterior, lag_ps=lag_ps, n_processes=settings.n_timescales)
+    logging.info(
+        "lag %g ps: %d active microstates, t2 = %.4g ps", lag_ps, len(model.counts.active), table.estimate_ps.iloc[0]
+    )
+    return table
 
 
 def _not_estimable(lag_ps: float, *, n_processes: int) -> pd.DataFrame:

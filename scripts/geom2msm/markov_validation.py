@@ -47,12 +47,13 @@ def ck_table(
     """
     start = macrostates.indicator.T * model.stationary_distribution
     start /= start.sum(axis=1, keepdims=True)
-    most_likely, samples = start, np.broadcast_to(start, (len(posterior.transition_matrices), *start.shape))
+    most_likely = propagated(model.transition_matrix, start, macrostates.indicator, n_multiples=n_multiples)
+    samples = np.array([
+        propagated(matrix, start, macrostates.indicator, n_multiples=n_multiples) for matrix, _ in posterior
+    ])  # fmt: skip
     tables = []
     for multiple in range(1, n_multiples + 1):
-        most_likely = most_likely @ model.transition_matrix
-        samples = samples @ posterior.transition_matrices
-        predicted = _with_interval(most_likely @ macrostates.indicator, samples @ macrostates.indicator)
+        predicted = _with_interval(most_likely[multiple - 1], samples[:, multiple - 1])
         if multiple == 1:
             estimated = predicted
         else:
@@ -61,6 +62,21 @@ def ck_table(
             )
         tables.append(_table(predicted, estimated, lag_ps=multiple * lag_ps, multiple=multiple))
     return pd.concat(tables, ignore_index=True)
+
+
+def propagated(
+    transition_matrix: Float[np.ndarray, "active active"],
+    start: Float[np.ndarray, "macrostate active"],
+    indicator: Float[np.ndarray, "active macrostate"],
+    *,
+    n_multiples: int,
+) -> Float[np.ndarray, "multiple macrostate macrostate"]:
+    """Probability to be in each macrostate after one lag, two lags, … from every start."""
+    found = []
+    for _ in range(n_multiples):
+        start = start @ transition_matrix
+        found.append(start @ indicator)
+    return np.array(found)
 
 
 def estimate_at_multiple(
@@ -91,7 +107,8 @@ def estimate_at_multiple(
     shared = np.divide(shared, weight, out=np.full_like(shared, np.nan), where=weight > 0.5)
     target = np.zeros((len(longer.counts.active), len(start)))
     target[there] = indicator[here]
-    return _with_interval(shared @ longer.transition_matrix @ target, shared @ posterior.transition_matrices @ target)
+    samples = np.array([shared @ matrix @ target for matrix, _ in posterior])
+    return _with_interval(shared @ longer.transition_matrix @ target, samples)
 
 
 def _with_interval(

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import gamma
 
-from geom2msm.kinetics import mean_first_passage_times
+from geom2msm.kinetics import mean_first_passage_times, sampled_passage_times
 from geom2msm.markov import (
     INTERVAL,
     MarkovModel,
@@ -32,13 +32,12 @@ MAX_OFFSETS = 10
 
 def passages(
     macrostate: Int[np.ndarray, " frame"], *, n_macrostates: int
-) -> tuple[Int[np.ndarray, "macrostate macrostate"], Int[np.ndarray, "macrostate macrostate"]]:
-    """Steps spent on the way from A (row) to B (column), and passages completed.
+) -> Int[np.ndarray, "3 macrostate macrostate"]:
+    """Steps spent on the way from A (row) to B (column), passages completed, and the sum of squares of their steps.
 
     A walk is on the way from A to B from when it is in A until it next is in B. States of -1 belong to none.
     """
-    steps = np.zeros((n_macrostates, n_macrostates), dtype=np.int64)
-    completed = np.zeros_like(steps)
+    steps, completed, squares = found = np.zeros((3, n_macrostates, n_macrostates), dtype=np.int64)
     starts = np.flatnonzero(np.diff(macrostate, prepend=macrostate[0] - 1))
     states = macrostate[starts]
     for target in range(n_macrostates):
@@ -48,22 +47,23 @@ def passages(
         ends = np.append(starts[at_target], len(macrostate) - 1)[ending]
         _, first = np.unique(ending * (n_macrostates + 1) + states, return_index=True)
         first = first[(states[first] >= 0) & (states[first] != target)]
-        np.add.at(steps[:, target], states[first], ends[first] - starts[first])
-        np.add.at(completed[:, target], states[first], ending[first] < len(at_target))
-    return steps, completed
+        done, length = ending[first] < len(at_target), ends[first] - starts[first]
+        np.add.at(steps[:, target], states[first], length)
+        np.add.at(completed[:, target], states[first], done)
+        np.add.at(squares[:, target], states[first], done * length**2)
+    return found
 
 
 def count_passages(
     macrostates: Sequence[Int[np.ndarray, " _"]], *, n_macrostates: int, lag_frames: int
-) -> tuple[Float[np.ndarray, "macrostate macrostate"], Float[np.ndarray, "macrostate macrostate"]]:
-    """Lags on the way and passages completed, in trajectories seen once per lag; averaged over where that begins."""
+) -> Float[np.ndarray, "3 macrostate macrostate"]:
+    """The same in lags, in trajectories seen once per lag; averaged over where that begins."""
     offsets = np.unique(np.linspace(0, lag_frames - 1, min(MAX_OFFSETS, lag_frames)).astype(int))
-    total = np.zeros((2, n_macrostates, n_macrostates))
+    total = np.zeros((3, n_macrostates, n_macrostates))
     for macrostate in macrostates:
         for offset in offsets[offsets < len(macrostate)]:
             total += passages(macrostate[offset::lag_frames], n_macrostates=n_macrostates)
-    lags, completed = total / len(offsets)
-    return lags, completed
+    return total / len(offsets)
 
 
 def counted_times(
@@ -72,14 +72,19 @@ def counted_times(
     """Mean first passage time in lags, with its interval, and the passages it rests on; NaN without any.
 
     Time on the way per passage: what a trajectory's end cuts off still counts as time. The interval is that of a
-    Poisson process, for states that lose their memory before they are left.
+    Poisson process, for states that lose their memory before they are left. Where many passages are short, because
+    walks that have just entered A turn back, the times scatter more than that, by the square of their coefficient of
+    variation: so many fewer passages are independent.
     """
-    lags, completed = count_passages(macrostates, n_macrostates=n_macrostates, lag_frames=lag_frames)
+    lags, completed, squares = count_passages(macrostates, n_macrostates=n_macrostates, lag_frames=lag_frames)
     seen = completed > 0
     times = np.full((3, n_macrostates, n_macrostates), np.nan)
-    times[0, seen] = lags[seen] / completed[seen]
-    times[1, seen] = lags[seen] / gamma.ppf(INTERVAL[1], completed[seen] + 1)
-    times[2, seen] = lags[seen] / gamma.ppf(INTERVAL[0], completed[seen])
+    mean = lags[seen] / completed[seen]
+    scatter = squares[seen] / completed[seen] / mean**2 - 1
+    independent = completed[seen] / np.maximum(1, scatter)
+    times[0, seen] = mean
+    times[1, seen] = mean * independent / gamma.ppf(INTERVAL[1], independent + 1)
+    times[2, seen] = mean * independent / gamma.ppf(INTERVAL[0], independent)
     return times, completed
 
 
@@ -101,8 +106,7 @@ def modelled_times(
     indicator = (assignment[:, None] == present).astype(float)
     pairs = np.ix_(present, present)
     times[0][pairs] = mean_first_passage_times(other.transition_matrix, other.stationary_distribution, indicator)
-    samples = mean_first_passage_times(posterior.transition_matrices, posterior.stationary_distributions, indicator)
-    for bound, values in zip(times[1:], interval(samples), strict=True):
+    for bound, values in zip(times[1:], interval(sampled_passage_times(posterior, indicator)), strict=True):
         bound[pairs] = values
     return times
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import t as student
 
-from geom2msm.markov import INTERVAL, MarkovModel, Posterior, interval, right_eigenvectors
+from geom2msm.markov import MarkovModel, Posterior, interval, right_eigenvectors
 from geom2msm.markov_validation import FAIL_ERRORS, INTERVAL_IN_ERRORS, PASS_ERRORS, SMALLEST_ERROR
-from geom2msm.resampling import Blocks, cut_blocks, draw_blocks
+from geom2msm.resampling import Blocks, cut_blocks, jackknife_interval
 from geom2msm.states import NOT_ACTIVE, Macrostates
 
 N_TIMES = 30
@@ -71,8 +70,7 @@ def predicted(
         for _ in range(steps):
             state = model.transition_matrix @ state
         estimate.append(np.einsum("ci,ci,ic->c", curves.start, curves.factor, state))
-    pairs = zip(posterior.transition_matrices, posterior.stationary_distributions, strict=True)
-    samples = [propagated(*each, curves, multiples) for each in pairs]
+    samples = [propagated(*each, curves, multiples) for each in posterior]
     return np.concatenate([[estimate], interval(np.array(samples))])
 
 
@@ -96,10 +94,9 @@ def measured(
     model: MarkovModel,
     curves: Curves,
     multiples: Int[np.ndarray, " time"],
-    drawn: Int[np.ndarray, "sample block"],
     blocks: Blocks,
 ) -> Float[np.ndarray, "3 time curve"]:
-    """The curves counted in the trajectories, with the interval of blocks drawn with replacement."""
+    """The curves counted in the trajectories, with the interval of blocks left out in turn."""
     active = np.full(len(model.counts.matrix), NOT_ACTIVE)
     active[model.counts.active] = np.arange(len(model.counts.active))
     frame = active[np.concatenate(dtrajs)]
@@ -110,14 +107,23 @@ def measured(
         start, end = frame[: len(frame) - later], frame[later:]
         known = (trajectory[: len(start)] == trajectory[later:]) & (start >= 0) & (end >= 0)
         sums = _block_sums(start[known], end[known], blocks.of_frame[: len(start)][known], curves, blocks.n_blocks)
-        estimate = _average(*(part.sum(axis=0) for part in sums), curves)
-        half = np.full(len(curves.kind), np.nan)
-        if blocks.are_enough:
-            samples = _average(*(np.tensordot(drawn, part, 1) for part in sums), curves)
-            # Student's factor, because the blocks may be few.
-            half = student.ppf(INTERVAL[1], blocks.n_blocks - 1) * samples.std(axis=0)
-        values.append([estimate, estimate - half, estimate + half])
-    return np.swapaxes(values, 0, 1)
+        values.append(_with_interval(*sums, curves, blocks))
+    found = np.swapaxes(values, 0, 1)
+    # What never varied is known without an error at time 0 only.
+    found[1:, (found[1] == found[2]) & (multiples > 0)[:, None]] = np.nan
+    return found
+
+
+def _with_interval(
+    counted: Float[np.ndarray, "block active"], sums: Float[np.ndarray, "block active curve"],
+    curves: Curves, blocks: Blocks,
+) -> Float[np.ndarray, "3 curve"]:  # fmt: skip
+    """Curves at one time from what was counted in blocks."""
+    total = counted.sum(axis=0), sums.sum(axis=0)
+    estimate = _average(*total, curves)
+    without = _average(*(whole - part for whole, part in zip(total, (counted, sums), strict=True)), curves)
+    n_used = (counted @ (curves.start > 0).T > 0).sum(axis=0)
+    return np.array([estimate, *jackknife_interval(estimate, without, blocks, n_used=n_used)])
 
 
 def _block_sums(
@@ -151,7 +157,6 @@ def relaxation_table(
     *,
     lag_ps: float,
     slowest_ps: float,
-    seed: int,
 ) -> pd.DataFrame:
     """One row per curve and time: predicted and measured, with 95 % intervals."""
     lengths = list(map(len, dtrajs))
@@ -159,10 +164,9 @@ def relaxation_table(
     multiples = choose_multiples(slowest_lags=slowest_ps / lag_ps, longest_lags=max(lengths) / lag_frames)
     correlation_frames = lag_frames * (slowest_ps / lag_ps if np.isfinite(slowest_ps) else 1)
     blocks = cut_blocks(lengths, correlation_frames=correlation_frames)
-    drawn = draw_blocks(blocks, n_samples=len(posterior.transition_matrices), seed=seed)
     found = {
         "predicted": predicted(model, posterior, curves, multiples),
-        "measured": measured(dtrajs, model, curves, multiples, drawn, blocks),
+        "measured": measured(dtrajs, model, curves, multiples, blocks),
     }
     curve, time = (index.ravel() for index in np.indices((len(curves.kind), len(multiples))))
     table = pd.DataFrame({

@@ -16,7 +16,7 @@ from deeptime.markov.tools.analysis import stationary_distribution
 from jaxtyping import Float
 from scipy.sparse.linalg import eigs
 
-from geom2msm.markov import MarkovModel, Posterior, eigenvalues, interval
+from geom2msm.markov import MarkovModel, Posterior, interval, leading_eigenvalues, sampled_eigenvalues
 from geom2msm.markov_validation import FAIL_ERRORS, PASS_ERRORS
 from geom2msm.states import Macrostates
 
@@ -43,15 +43,16 @@ def estimate_nonreversible(model: MarkovModel, *, n_samples: int, seed: int) -> 
     found = MaximumLikelihoodMSM(reversible=False).fit_fetch(model.counts.active_matrix)
     effective = model.counts.active_matrix / model.counts.lag_frames
     rng, seen = np.random.default_rng(seed), np.nonzero(effective)
-    matrices = np.zeros((max(2, n_samples), *effective.shape))
-    for matrix in matrices:
+    elements, distributions = np.empty((n_samples, len(seen[0]))), np.empty((n_samples, len(effective)))
+    for element, distribution in zip(elements, distributions, strict=True):
+        matrix = np.zeros_like(effective)
         # Gamma variates over their sum are Dirichlet; a count near zero may be drawn as zero, a connection may not.
         matrix[seen] = np.maximum(rng.standard_gamma(effective[seen]), SMALLEST_DRAW)
         matrix /= matrix.sum(axis=1, keepdims=True)
-    distributions = np.array([stationary_distribution(matrix, check_inputs=False) for matrix in matrices])
+        element[:], distribution[:] = matrix[seen], stationary_distribution(matrix, check_inputs=False)
     return NonReversible(
         np.asarray(found.transition_matrix), np.asarray(found.stationary_distribution),
-        Posterior(matrices, distributions),
+        Posterior(*seen, elements, distributions),
     )  # fmt: skip
 
 
@@ -76,8 +77,11 @@ def compare_models(
     """
     indicator = macrostates.indicator
     n_processes = min(n_processes, len(model.transition_matrix) - 1)
-    spectrum = eigenvalues(model.transition_matrix, model.stationary_distribution)
-    sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
+    n_values = n_processes + 1
+    spectrum = leading_eigenvalues(
+        model.transition_matrix, model.stationary_distribution, n_values=n_values, which="LM"
+    )
+    sampled = sampled_eigenvalues(posterior, n_values=n_values, which="LM")
     free = nonreversible.posterior
     tables = [
         _rows(
@@ -89,14 +93,14 @@ def compare_models(
             "timescale_ps", [str(process + 1) for process in range(n_processes)],
             _timescales(np.abs(spectrum), lag_ps, n_processes), _timescales(np.abs(sampled), lag_ps, n_processes),
             _timescales(_moduli(nonreversible.transition_matrix, n_processes), lag_ps, n_processes),
-            np.array([_timescales(_moduli(each, n_processes), lag_ps, n_processes) for each in
-                      free.transition_matrices]),
+            np.array([_timescales(_moduli(matrix, n_processes), lag_ps, n_processes) for matrix, _ in free]),
         ),
     ]  # fmt: skip
     origin, target = np.triu_indices(indicator.shape[1], 1)
     estimate = currents(nonreversible.transition_matrix, nonreversible.stationary_distribution, macrostates)
-    pairs = zip(free.transition_matrices, free.stationary_distributions, strict=True)
-    samples = np.array([currents(*each, macrostates)[origin, target] for each in pairs])
+    samples = np.array([currents(*each, macrostates)[origin, target] for each in free])
+    # Transitions seen one way only make the largest current in every sample, which says nothing about its error.
+    samples[:, (np.abs(samples) == 1).all(axis=0)] = np.nan
     names = [f"{i + 1}-{j + 1}" for i, j in zip(origin, target, strict=True)]
     zero = np.zeros(len(names))
     tables.append(_rows("current", names, zero, np.zeros_like(samples), estimate[origin, target], samples))

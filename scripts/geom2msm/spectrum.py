@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from geom2msm.markov import MarkovModel, Posterior, eigenvalues, implied_timescales, interval
+from geom2msm.markov import (
+    MarkovModel,
+    Posterior,
+    implied_timescales,
+    interval,
+    leading_eigenvalues,
+    sampled_eigenvalues,
+)
 from geom2msm.states import Macrostates
 
 # A gap separates slow from fast processes if the ratio of their timescales is at least this (Wehmeyer et al., 2018).
@@ -20,11 +27,12 @@ def spectrum_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float) -
     What has no timescale (an eigenvalue that is not positive) is NaN, and so is an interval that excludes the estimate.
     """
     n_processes = min(MAX_PROCESSES, len(model.transition_matrix) - 1)
-    most_likely = eigenvalues(model.transition_matrix, model.stationary_distribution)
-    sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
+    # One timescale more than there are rows, for the last gap, and the stationary process.
+    n_values = n_processes + 2
+    most_likely = leading_eigenvalues(model.transition_matrix, model.stationary_distribution, n_values=n_values)
+    sampled = sampled_eigenvalues(posterior, n_values=n_values)
     table = pd.DataFrame({"process": np.arange(1, n_processes + 1)})
     _add(table, "eigenvalue", "", most_likely[1 : n_processes + 1], sampled[:, 1 : n_processes + 1])
-    # One timescale more than there are rows, for the last gap.
     times, time_samples = (
         implied_timescales(each, lag_ps=lag_ps, n_processes=n_processes + 1) for each in (most_likely, sampled)
     )

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from geom2msm.annotation import N_SAMPLES, WeightedFrames, interval
+from geom2msm.annotation import WeightedFrames
 from geom2msm.joined_store import check_trajectory, read_trajectories
-from geom2msm.resampling import MIN_BLOCKS, draw_blocks
+from geom2msm.resampling import Blocks, jackknife_interval
 
 MAX_CONTACTS = 50
 # Contacts that differ by less tell no states apart.
@@ -47,11 +47,11 @@ def read_contacts(paths: Sequence[str], *, like: str) -> SampledContacts:
 
 @dataclass(frozen=True)
 class ContactSums:
-    """Weighted sums of frames with each contact, weights of all frames, and how often blocks are drawn."""
+    """Weighted sums of frames with each contact, and weights of all frames, in each block."""
 
     with_contact: Float[np.ndarray, "state block contact"]
     of_all: Float[np.ndarray, "state block"]
-    draws: Int[np.ndarray, "sample block"]
+    blocks: Blocks
 
     @property
     def probability(self) -> Float[np.ndarray, "state contact"]:
@@ -59,21 +59,24 @@ class ContactSums:
         with np.errstate(invalid="ignore"):
             return self.with_contact.sum(axis=1) / self.of_all.sum(axis=1)[:, None]
 
-    def samples(self, state: int, contacts: Int[np.ndarray, " some"]) -> Float[np.ndarray, "sample some"]:
-        """Probabilities of contacts in a state when the blocks are drawn again; NaN where too few blocks reach it."""
-        if (self.of_all[state] > 0).sum() < MIN_BLOCKS:
-            return np.full((len(self.draws), len(contacts)), np.nan)
+    @property
+    def n_blocks(self) -> Int[np.ndarray, " state"]:
+        """How many blocks reach each state."""
+        return (self.of_all > 0).sum(axis=1)
+
+    def without(self, state: int, contacts: Int[np.ndarray, " some"]) -> Float[np.ndarray, "block some"]:
+        """Probabilities of contacts in a state without the frames of each block; NaN where no other block has any."""
+        touching, everything = self.with_contact[state][:, contacts], self.of_all[state]
         with np.errstate(invalid="ignore", divide="ignore"):
-            drawn = self.draws @ self.with_contact[state][:, contacts]
-            return drawn / (self.draws @ self.of_all[state])[:, None]
+            return (touching.sum(axis=0) - touching) / (everything.sum() - everything)[:, None]
 
 
-def sum_contacts(frames: WeightedFrames, touching: Bool[np.ndarray, "frame contact"], *, seed: int) -> ContactSums:
-    """What both tables are made from: the same blocks are drawn for all states and contacts."""
+def sum_contacts(frames: WeightedFrames, touching: Bool[np.ndarray, "frame contact"]) -> ContactSums:
+    """What both tables are made from."""
     of_all = frames.weights(np.ones(len(frames.state), dtype=bool))
     columns = [frames.sums(column.astype(np.float64)) for column in touching.T]
     with_contact = np.stack(columns, axis=-1) if columns else np.zeros((*of_all.shape, 0))
-    return ContactSums(with_contact, of_all, draw_blocks(frames.blocks, n_samples=N_SAMPLES, seed=seed))
+    return ContactSums(with_contact, of_all, frames.blocks)
 
 
 def compare_states(sums: ContactSums, names: Sequence[str]) -> pd.DataFrame:
@@ -87,7 +90,9 @@ def compare_states(sums: ContactSums, names: Sequence[str]) -> pd.DataFrame:
         size = np.nan_to_num(np.abs(difference))
         largest = np.argsort(-size, kind="stable")[:MAX_CONTACTS]
         largest = largest[size[largest] >= MIN_DIFFERENCE]
-        lower, upper = interval(sums.samples(other, largest) - sums.samples(state, largest))
+        without = sums.without(other, largest) - sums.without(state, largest)
+        n_used = np.full(len(largest), sums.n_blocks[[state, other]].min())
+        lower, upper = jackknife_interval(difference[largest], without, sums.blocks, n_used=n_used)
         tables.append(pd.DataFrame({
             "state": state + 1, "other_state": other + 1, "contact": [names[place] for place in largest],
             "probability": probability[state, largest], "other_probability": probability[other, largest],
@@ -100,7 +105,8 @@ def contact_probabilities(sums: ContactSums, names: Sequence[str], chosen: Seque
     """Probability of the chosen contacts in every state, with intervals."""
     places, tables = np.array([names.index(name) for name in chosen], dtype=int), []
     for state, probability in enumerate(sums.probability):
-        lower, upper = interval(sums.samples(state, places))
+        n_used = np.full(len(places), sums.n_blocks[state])
+        lower, upper = jackknife_interval(probability[places], sums.without(state, places), sums.blocks, n_used=n_used)
         tables.append(pd.DataFrame({
             "state": state + 1, "contact": list(chosen), "probability": probability[places],
             "probability_lower": lower, "probability_upper": upper,

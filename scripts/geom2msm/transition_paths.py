@@ -107,8 +107,7 @@ def find_paths(
 
 def sample_paths(posterior: Posterior, macrostates: Macrostates, sets: PathSets) -> list[TransitionPaths]:
     """The same of every sample of the posterior."""
-    samples = zip(posterior.transition_matrices, posterior.stationary_distributions, strict=True)
-    return [find_paths(matrix, distribution, macrostates, sets) for matrix, distribution in samples]
+    return [find_paths(matrix, distribution, macrostates, sets) for matrix, distribution in posterior]
 
 
 def committor_table(

@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from geom2msm.judgement import Objections
-from geom2msm.markov import MarkovModel, Posterior, eigenvalues, interval
+from geom2msm.markov import MarkovModel, Posterior, interval, leading_eigenvalues, sampled_eigenvalues
 from geom2msm.markov_validation import FAIL_ERRORS, INTERVAL_IN_ERRORS, PASS_ERRORS
 
 # Parts of the data that are drawn with replacement: of this number, or one per trajectory if there are more.
@@ -98,8 +98,11 @@ def consistency_table(
 ) -> pd.DataFrame:
     """Measured and predicted VAMP-2 at every lag (key of `lag_frames`, in ps); NaN where not estimable."""
     dimensions = runs[0].shape[1]
-    most_likely = eigenvalues(model.transition_matrix, model.stationary_distribution)
-    sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
+    n_values = dimensions + 1
+    most_likely = leading_eigenvalues(
+        model.transition_matrix, model.stationary_distribution, n_values=n_values, which="LM"
+    )
+    sampled = sampled_eigenvalues(posterior, n_values=n_values, which="LM")
     rows = []
     for lag_ps, n_frames in sorted(lag_frames.items()):
         lags = n_frames / model.counts.lag_frames

@@ -1,31 +1,20 @@
 """Intervals hold the truth as often as they say: in at least 90 of 100 repeats, for processes with known answers."""
 
-from collections.abc import Iterator
-
 import numpy as np
+import pandas as pd
 import pytest
 
+from coverage_cases import CASES, coverage, inside
 from geom2msm.convergence import convergence_table, convergence_verdict
-from geom2msm.kinetics import mean_first_passage_times
 from geom2msm.lag_choice import propose_lag
-from geom2msm.markov import (
-    MarkovModel,
-    MsmSettings,
-    Posterior,
-    count_transitions,
-    eigenvalues,
-    estimate_model,
-    implied_timescales,
-    interval,
-    sample_posterior,
-    scan_lags,
-)
+from geom2msm.markov import MsmSettings, count_transitions, estimate_model, scan_lags
 from geom2msm.states import Macrostates, find_macrostates
-from geom2msm.vamp2_consistency import measured_vamp2
-from systems import ThreeWells, birth_death_chain, exact_vamp2, simulate_chain, stationary_distribution
-from systems import implied_timescales as exact_timescales
+from systems import birth_death_chain, simulate_chain
 
-REPEATS = 100
+REPEATS, LEAST_SHARE = 100, 0.9
+# Of 100 repeats of an interval that holds the truth in 95 % of all, fewer than 90 do so once in 87 times, and there are
+# some 200 numbers; of 200 repeats, fewer than 180 once in 860 times.
+MORE_REPEATS = {"three_states": 200, "surface": 200, "annotated": 200}
 LAG = 5
 
 
@@ -34,75 +23,19 @@ def simulated(seed: int, n_frames: int = 6000) -> list[np.ndarray]:
     return [simulate_chain(birth_death_chain(), n_frames, rng) for _ in range(4)]
 
 
-def estimates(dtrajs: list[np.ndarray], *, lag_frames: int, n_microstates: int, seed: int):
-    model = estimate_model(count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=n_microstates))
-    return model, sample_posterior(model, n_samples=100, seed=seed)
-
-
-def sampled_timescales(posterior: Posterior, *, lag: int) -> np.ndarray:
-    spectrum = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
-    return implied_timescales(spectrum, lag_ps=float(lag), n_processes=2)
-
-
-def hits(samples: Iterator[np.ndarray], truth: np.ndarray) -> np.ndarray:
-    """In how many repeats the 95 % interval of the samples [sample quantity] holds the truth, per quantity."""
-    bounds = map(interval, samples)
-    return sum((lower <= truth) & (truth <= upper) for lower, upper in bounds)
-
-
-def passage_times(matrix: np.ndarray, stationary: np.ndarray) -> np.ndarray:
-    """From one end of the chain to the other and back, in lags."""
-    times = mean_first_passage_times(matrix, stationary, np.eye(matrix.shape[-1]))
-    return np.stack([times[..., 0, -1], times[..., -1, 0]], axis=-1)
-
-
-def of_birth_and_death(model: MarkovModel, posterior: Posterior) -> np.ndarray:
-    """Samples of t2, t3, of all populations, of a free energy difference and of two passage times, in frames."""
-    stationary = posterior.stationary_distributions
-    times = LAG * passage_times(posterior.transition_matrices, stationary)
-    difference = np.log(stationary[:, :1] / stationary[:, -1:])
-    return np.concatenate([sampled_timescales(posterior, lag=LAG), stationary, difference, times], axis=1)
-
-
-def test_intervals_of_a_birth_death_chain_hold_times_populations_and_passage_times():
-    matrix = birth_death_chain()
-    pi = stationary_distribution(matrix)
-    # Arrivals are seen only once per lag: the time that a model at this lag can know is that of the chain at the lag.
-    times = LAG * passage_times(np.linalg.matrix_power(matrix, LAG), pi)
-    truth = np.concatenate([exact_timescales(matrix)[:2], pi, [np.log(pi[0] / pi[-1])], times])
-    models = (estimates(simulated(seed), lag_frames=LAG, n_microstates=6, seed=seed) for seed in range(REPEATS))
-    found = hits((of_birth_and_death(*each) for each in models), truth)
-    assert (found >= 90).all(), found
-
-
-def test_intervals_of_the_measured_score_hold_the_exact_one():
-    exact = exact_vamp2(birth_death_chain(), lag_frames=LAG, dimensions=5)
-    found = 0
-    for seed in range(REPEATS):
-        runs = [np.eye(6)[dtraj][:, 1:] for dtraj in simulated(seed)]
-        _, lower, upper = measured_vamp2(runs, lag_frames=LAG, seed=seed)
-        found += lower <= exact <= upper
-    assert found >= 90
-
-
 @pytest.mark.slow
-def test_intervals_of_three_wells_in_many_cells_hold_times_and_populations():
-    system, edges, lag, stride = ThreeWells(), np.linspace(-8 / 3, 8 / 3, 17), 10, 2
-    truth = np.concatenate([system.timescales(), system.populations()])
-    positions = system.simulate(4 * REPEATS, 5000, np.random.default_rng(0), stride=stride)
-    cells = np.digitize(positions, edges).astype(np.int32)
-    # Two of the edges are the tops of the barriers.
-    well_of_cell = np.digitize(np.append(edges, np.inf) - 1e-6, system.barriers)
+@pytest.mark.parametrize("name", CASES)
+def test_every_interval_holds_the_truth_in_at_least_90_of_100_repeats(name):
+    found = coverage(CASES[name], range(MORE_REPEATS.get(name, REPEATS)))
+    missed = found[found.share < LEAST_SHARE]
+    assert missed.empty, missed.to_string()
+    # Intervals that always hold the truth would be too wide to be of any use.
+    assert found.share.mean() < 1
 
-    def samples(seed: int) -> np.ndarray:
-        dtrajs = list(cells[:, 4 * seed : 4 * seed + 4].T)
-        model, posterior = estimates(dtrajs, lag_frames=lag, n_microstates=len(edges) + 1, seed=seed)
-        wells = np.eye(3)[well_of_cell[model.counts.active]]
-        times = stride * sampled_timescales(posterior, lag=lag)
-        return np.concatenate([times, posterior.stationary_distributions @ wells], axis=1)
 
-    found = hits((samples(seed) for seed in range(REPEATS)), truth)
-    assert (found >= 90).all(), found
+def test_an_interval_that_is_not_there_does_not_count():
+    table = pd.DataFrame({"lower": [0.0, np.nan, 2.0], "upper": [2.0, np.nan, 3.0], "truth": 1.0})
+    assert inside(table).tolist() == [True, False, False]
 
 
 def settings(**changes) -> MsmSettings:

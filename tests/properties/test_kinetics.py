@@ -158,24 +158,48 @@ def test_ends_follow_their_rules():
             choose_sets(model, macrostates, ends)
 
 
-def passages_step_by_step(states: np.ndarray, n_states: int) -> tuple[np.ndarray, np.ndarray]:
-    steps, completed = np.zeros((2, n_states, n_states), dtype=int)
+def passages_step_by_step(states: np.ndarray, n_states: int) -> np.ndarray:
+    steps, completed, squares = found = np.zeros((3, n_states, n_states), dtype=int)
     for origin in range(n_states):
         for target in set(range(n_states)) - {origin}:
-            on_the_way = False
+            taken = 0
             for now, following in pairwise(states):
-                on_the_way = now == origin or (on_the_way and now != target)
-                steps[origin, target] += on_the_way
-                completed[origin, target] += on_the_way and following == target
-    return steps, completed
+                taken += now == origin or (taken > 0 and now != target)
+                steps[origin, target] += taken > 0
+                if taken and following == target:
+                    completed[origin, target] += 1
+                    squares[origin, target] += taken**2
+                    taken = 0
+    return found
 
 
 @few
 @given(seed=seeds, length=st.integers(1, 60))
 def test_passages_are_those_counted_step_by_step(seed, length):
     states = np.random.default_rng(seed).integers(-1, 3, length)
-    for found, expected in zip(passages(states, n_macrostates=3), passages_step_by_step(states, 3), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(passages(states, n_macrostates=3), passages_step_by_step(states, 3))
+
+
+def test_counted_times_that_scatter_more_than_those_of_a_poisson_process_have_wider_intervals():
+    # The same number of passages in the same time, all alike or nine short ones and a long one.
+    alike, unlike = (np.repeat([0, 1], [k, 1]) for k in (10, 1))
+    even = [np.concatenate(50 * [alike])]
+    uneven = [np.concatenate(5 * [*[unlike] * 9, np.repeat([0, 1], [91, 1])])]
+    (time, lower, upper), (same, below, above) = (
+        counted_times(each, n_macrostates=2, lag_frames=1)[0][:, 0, 1] for each in (even, uneven)
+    )
+    assert time == pytest.approx(same, rel=1e-12)
+    assert below < lower < upper < above
+
+
+def test_a_current_seen_one_way_only_has_no_interval():
+    chain = np.array([[0.8, 0.2, 0.0], [0.1, 0.8, 0.1], [0.0, 0.2, 0.8]])
+    dtrajs = [np.append(simulate_chain(chain, 2000, np.random.default_rng(0)), [0, 2, 2])]
+    model = estimate_model(count_transitions(dtrajs, lag_frames=1, n_microstates=3))
+    table = _compared(model, Macrostates(np.eye(3), np.arange(3))).query("quantity == 'current'").set_index("name")
+    assert table.nonreversible["1-3"] == 1
+    assert table.loc["1-3", ["nonreversible_lower", "nonreversible_upper"]].isna().all()
+    assert table.loc[["1-2", "2-3"], ["nonreversible_lower", "nonreversible_upper"]].notna().all(axis=None)
 
 
 def test_a_state_never_reached_has_no_passage_time():
@@ -220,7 +244,7 @@ def test_measured_curves_are_averages_over_pairs_of_frames(seed):
     model = replace(model, counts=counts)
     curves = choose_curves(model, macrostates, n_processes=1)
     blocks = cut_blocks([len(each) for each in dtrajs], correlation_frames=2)
-    values = measured(dtrajs, model, curves, np.array([0, 3]), draw_blocks(blocks, n_samples=4, seed=0), blocks)
+    values = measured(dtrajs, model, curves, np.array([0, 3]), blocks)
     # State 1: the mean over its microstates of the share of frames that are in state 1 three lags later.
     place = {microstate: i for i, microstate in enumerate(model.counts.active)}
     shares = np.zeros((len(place), 2))
@@ -244,9 +268,9 @@ def test_relaxation_passes_for_a_markov_chain_and_is_not_estimable_from_a_few_bl
     dtrajs, model, macrostates = random_system(5)
     posterior = sample_posterior(model, n_samples=40, seed=0)
     curves = choose_curves(model, macrostates, n_processes=2)
-    table = relaxation_table(dtrajs, model, posterior, curves, lag_ps=2.0, slowest_ps=2.0, seed=0)
+    table = relaxation_table(dtrajs, model, posterior, curves, lag_ps=2.0, slowest_ps=2.0)
     assert relaxation_verdict(table)["verdict"] == "pass"
-    few_blocks = relaxation_table(dtrajs, model, posterior, curves, lag_ps=2.0, slowest_ps=400.0, seed=0)
+    few_blocks = relaxation_table(dtrajs, model, posterior, curves, lag_ps=2.0, slowest_ps=400.0)
     assert relaxation_verdict(few_blocks)["verdict"] == "not estimable"
     wrong = table.assign(measured=np.where(table.time_ps == 4, table.measured + 0.3, table.measured))
     assert relaxation_verdict(wrong)["verdict"] == "fail"
@@ -289,7 +313,7 @@ def test_currents_are_antisymmetric_conserved_and_zero_under_detailed_balance(se
         currents(model.transition_matrix, model.stationary_distribution, macrostates), 0, atol=1e-6
     )
     free = estimate_nonreversible(model, n_samples=5, seed=1)
-    for matrix, distribution in zip(*vars(free.posterior).values(), strict=True):
+    for matrix, distribution in free.posterior:
         np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-12)
         np.testing.assert_allclose(distribution @ matrix, distribution, atol=1e-10)
         found = currents(matrix, distribution, macrostates)
@@ -338,7 +362,7 @@ def test_blocks_hold_every_frame_once_and_cross_no_trajectories(lengths, correla
 
 
 def test_resampled_means_vary_as_much_as_means_do():
-    blocks = Blocks(np.repeat(np.arange(9), 5), 9)
+    blocks = Blocks(np.repeat(np.arange(9), 5), np.arange(9))
     values = np.random.default_rng(0).normal(size=9)
     drawn = draw_blocks(blocks, n_samples=200_000, seed=0)
     means = drawn @ values / drawn.sum(axis=1)

@@ -1,28 +1,21 @@
-"""The same numbers as deeptime called directly, and intervals that hold what is known of simulated chains."""
+"""The same numbers as deeptime called directly, and what is known of simulated chains."""
 
 import numpy as np
 import pytest
-from deeptime.markov import TransitionCountEstimator, TransitionCountModel, reactive_flux
+from deeptime.markov import TransitionCountEstimator, TransitionCountModel
 from deeptime.markov.hmm import MaximumLikelihoodHMM, init
 from deeptime.markov.msm import MarkovStateModel, MaximumLikelihoodMSM
 
-from geom2msm.free_energy import count_blocks, surfaces
-from geom2msm.hidden_markov import fit_hidden_model, hidden_table
-from geom2msm.markov import INTERVAL, MarkovModel, count_transitions, estimate_model, sample_posterior
-from geom2msm.passage_times import counted_times
-from geom2msm.ramachandran import ResidueTorsions
-from geom2msm.relaxation import choose_curves, measured, predicted
-from geom2msm.resampling import cut_blocks, draw_blocks
+from geom2msm.hidden_markov import fit_hidden_model
+from geom2msm.markov import MarkovModel, count_transitions, estimate_model, sample_posterior, timescale_table
+from geom2msm.relaxation import choose_curves, predicted
 from geom2msm.reversibility import compare_models, estimate_nonreversible, reversibility_verdict
 from geom2msm.states import Macrostates, find_macrostates
-from geom2msm.transition_paths import PathSets, decompose, find_paths, sample_paths
-from systems import double_well, simulate_chain, stationary_distribution, three_state_chain
+from geom2msm.transition_paths import PathSets, decompose, find_paths
+from systems import double_well, simulate_chain, three_state_chain
 from systems import implied_timescales as exact_timescales
 
 LAG, N_CELLS = 8, 12
-N_REPEATS, LEAST_HITS = 100, 90
-# What is measured of the rarest state long after is skew: its symmetric interval holds the truth a little more rarely.
-LEAST_MEASURED_HITS = 87
 ITSELF = Macrostates(np.eye(3), np.arange(3))
 
 
@@ -106,80 +99,33 @@ def test_the_hidden_markov_model_is_that_of_deeptime(dtrajs, model):
 
 
 @pytest.mark.slow
-def test_intervals_of_paths_passages_and_curves_hold_the_truth_in_at_least_90_of_100_repeats():
-    chain, lag, sets = three_state_chain(), 10, PathSets([0], [2])
-    exact, pi = np.linalg.matrix_power(chain, lag), stationary_distribution(chain)
-    flux = reactive_flux(exact, [0], [2], stationary_distribution=pi)
-    multiples = np.array([5, 20])
-    decay = np.exp(-multiples[:, None] * lag / exact_timescales(chain))
-    relaxed = np.array([np.diag(np.linalg.matrix_power(exact, k)) for k in multiples])
-    truth = np.concatenate([[flux.forward_committor[1], flux.rate, flux.total_flux, flux.mfpt], decay[0], relaxed[1]])
-    hits, measured_hits = np.zeros(len(truth)), np.zeros(10)
-    for seed in range(N_REPEATS):
-        rng = np.random.default_rng(seed)
-        dtrajs = [simulate_chain(chain, 10000, rng) for _ in range(8)]
-        model = estimate_model(count_transitions(dtrajs, lag_frames=lag, n_microstates=3))
-        posterior = sample_posterior(model, n_samples=100, seed=seed)
-        paths = sample_paths(posterior, ITSELF, sets)
-        values = [[each.forward_committor[1], each.rate, each.total_flux] for each in paths]
-        lower, upper = np.quantile(values, INTERVAL, axis=0)
-        times = counted_times(dtrajs, n_macrostates=3, lag_frames=lag)[0][:, 0, 2]
-        curves = choose_curves(model, ITSELF, n_processes=2)
-        found = predicted(model, posterior, curves, multiples)
-        lower = np.concatenate([lower, times[1:2], found[1, 0, :2], found[1, 1, 2:]])
-        upper = np.concatenate([upper, times[2:3], found[2, 0, :2], found[2, 1, 2:]])
-        hits += (lower <= truth) & (truth <= upper)
-        blocks = cut_blocks([10000] * 8, correlation_frames=float(exact_timescales(chain)[0]))
-        counted = measured(dtrajs, model, curves, multiples, draw_blocks(blocks, n_samples=100, seed=seed), blocks)
-        exact_curves = np.concatenate([decay, relaxed], axis=1)
-        measured_hits += ((counted[1] <= exact_curves) & (exact_curves <= counted[2])).ravel()
-    assert (hits >= LEAST_HITS).all(), hits
-    assert (measured_hits >= LEAST_MEASURED_HITS).all(), measured_hits
-
-
-@pytest.mark.slow
-def test_intervals_of_a_hidden_markov_model_hold_the_truth_where_those_of_the_plain_one_do_not():
+def test_where_hidden_states_overlap_the_plain_model_misses_their_timescales():
+    # Those of the hidden model hold them: tests/properties/test_coverage.py.
     chain, lag = three_state_chain(), 10
-    truth = np.concatenate([[0.6, 0.3, 0.1], exact_timescales(chain)])
-    hidden_hits, plain_hits = np.zeros(5), np.zeros(5)
-    for seed in range(N_REPEATS):
+    hits = np.zeros(2)
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         dtrajs = []
         for _ in range(4):
             hidden = simulate_chain(chain, 5000, rng)
             dtrajs.append(2 * ((hidden + (rng.random(5000) < 0.1)) % 3) + rng.integers(0, 2, 5000))
         model = estimate_model(count_transitions(dtrajs, lag_frames=lag, n_microstates=6))
-        macrostates = find_macrostates(model, n_macrostates=3)
-        found = fit_hidden_model(dtrajs, model, macrostates, n_samples=100, seed=seed)
         posterior = sample_posterior(model, n_samples=100, seed=seed)
-        table = hidden_table(found, model, posterior, macrostates, lag_ps=float(lag))
-        hidden_hits += ((table.hidden_lower <= truth) & (truth <= table.hidden_upper)).to_numpy()
-        plain_hits += ((table.plain_lower <= truth) & (truth <= table.plain_upper)).to_numpy()
-    assert (hidden_hits >= LEAST_HITS).all(), (hidden_hits, plain_hits)
-    assert plain_hits[3:].max() < 50
+        times = timescale_table(model, posterior, lag_ps=float(lag), n_processes=2)
+        truth = exact_timescales(chain)
+        hits += ((times.lower_ps <= truth) & (truth <= times.upper_ps)).to_numpy()
+    assert hits.max() < 10
 
 
 @pytest.mark.slow
-def test_errors_of_free_energies_hold_the_truth_and_reversible_chains_are_called_reversible():
-    chain = three_state_chain()
-    truth = -np.log(stationary_distribution(chain))
-    hits, reversible = np.zeros(3), 0
-    for seed in range(N_REPEATS):
+def test_reversible_chains_are_called_reversible():
+    chain, reversible = three_state_chain(), 0
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         dtrajs = [simulate_chain(chain, 5000, rng) for _ in range(8)]
         model = estimate_model(count_transitions(dtrajs, lag_frames=10, n_microstates=3))
-        blocks = cut_blocks([5000] * 8, correlation_frames=float(exact_timescales(chain)[0]))
-        angles = np.array([-100.0, 0.0, 100.0])[np.concatenate(dtrajs)]
-        table = surfaces(
-            [ResidueTorsions("ALA2", angles, angles)], count_blocks(dtrajs, blocks, model), model,
-            draw_blocks(blocks, n_samples=50, seed=seed),
-        )  # fmt: skip
-        # Above the lowest bin of the estimate, at equal total probability.
-        exact = truth + np.log(model.stationary_distribution.max())
-        hits += ((table.lower_kT <= exact) & (exact <= table.upper_kT)).to_numpy()
         free = estimate_nonreversible(model, n_samples=100, seed=seed)
         posterior = sample_posterior(model, n_samples=100, seed=seed)
         compared = compare_models(model, posterior, free, ITSELF, lag_ps=10.0, n_processes=2)
         reversible += reversibility_verdict(compared)["verdict"] == "pass"
-    assert (hits >= LEAST_HITS).all(), hits
     assert reversible >= 95

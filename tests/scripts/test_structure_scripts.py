@@ -120,7 +120,7 @@ def test_a_killed_measurement_continues_to_the_same_bytes(system, observables, t
 
 def test_states_are_annotated_with_what_was_put_into_them(system, observables, tmp_path):
     output = str(tmp_path / "annotation.csv")
-    annotate_states.main(observables, system.states, system.msm, output, seed=0)
+    annotate_states.main(observables, system.states, system.msm, output)
     table = pd.read_csv(output).set_index(["observable", "state"])
     assert table.loc["caps", "mean"].diff().iloc[1] > 0.5
     for name in ("rmsd", "radius_of_gyration", "caps", "sasa"):
@@ -138,7 +138,7 @@ def test_states_are_annotated_with_what_was_put_into_them(system, observables, t
 def test_trajectories_with_other_observables_are_refused(system, observables, tmp_path):
     other = system.measure(1, tmp_path / "other.zarr.zip", table=False)
     with pytest.raises(ValueError, match=r"other\.zarr\.zip: observables rmsd, .* must have the same columns"):
-        annotate_states.main([observables[0], other], system.states, system.msm, str(tmp_path / "a.csv"), seed=0)
+        annotate_states.main([observables[0], other], system.states, system.msm, str(tmp_path / "a.csv"))
     assert not (tmp_path / "a.csv").exists()
 
 
@@ -149,7 +149,7 @@ def test_the_contact_that_was_broken_tells_the_states_apart(system, observables,
         assert stored["frames"].tolist() == list(range(0, 400, 4))
         np.testing.assert_array_equal(stored["touching"][:, 0], system.macrostates[0][::4] == 0)
     outputs = [str(tmp_path / name) for name in ("differences.csv", "probabilities.csv")]
-    compare_contacts.main(contacts, system.states, system.msm, *outputs, seed=0)
+    compare_contacts.main(contacts, system.states, system.msm, *outputs)
     (row,) = pd.read_csv(outputs[0]).to_dict("records")
     assert (row["state"], row["other_state"], row["contact"]) == (1, 2, "A:ACE1 A:NME3")
     assert row["difference"] == row["difference_lower"] == row["difference_upper"] == -1

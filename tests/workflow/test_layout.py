@@ -37,7 +37,7 @@ LAYERS = [
     {"vampnet", "training_state", "training", "history", "projection", "ensemble"}
     | {"spib", "spib_state", "spib_training"},
     {"interpreted", "importance", "attention_maps", "importance_summary", "embedding_maps"},
-    {"markov", "markov_validation", "kinetics", "states", "initial_states", "resampling"}
+    {"posterior", "markov", "markov_validation", "kinetics", "states", "initial_states", "resampling"}
     | {"transition_paths", "passage_times", "relaxation", "hidden_markov", "spectrum", "reversibility"},
     {"lag_choice", "connectivity", "sampling", "convergence", "vamp2_consistency", "member_scans"}
     | {"verdict_texts", "verdicts"},
