@@ -8,7 +8,6 @@ size of the tokens that are written: what a program that concatenates everything
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -79,8 +78,10 @@ def main() -> None:
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
+        from geom2msm.peak_memory import peak_memory_mib
+
         run_step(arguments.step, arguments.folder, arguments.weights)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+        print(peak_memory_mib() * 1.048576)
         return
     print("  frames   inspect MB   embed MB   arrays MB")
     for n_frames in arguments.frames:

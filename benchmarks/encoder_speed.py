@@ -15,7 +15,6 @@ import argparse
 import importlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from geom2msm.encoder.neighbors import NeighborTable, neighbor_table
 from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet
 from geom2msm.encoder.weights import load_encoder
+from geom2msm.peak_memory import peak_memory_mib
 from pyg_edges import FixedEdges
 
 ROOT = Path(__file__).parents[1]
@@ -122,10 +122,10 @@ def peak(arguments: argparse.Namespace) -> None:
     """Child process: MiB that one path needs at most beyond what was in use before."""
     (path,) = arguments.paths
     calls, _ = calls_of(arguments, [path])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_mib()
     calls[path]()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"before": before / 1024, "added": (after - before) / 1024}))
+    after = peak_memory_mib()
+    print(json.dumps({"before": before, "added": after - before}))
 
 
 def child(arguments: argparse.Namespace, case: str, malloc: str, job: str, paths: list[str]) -> dict:

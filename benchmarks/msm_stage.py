@@ -10,7 +10,6 @@ import argparse
 import importlib
 import inspect
 import json
-import re
 import resource
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 from deeptime.data import quadruple_well
 
 from geom2msm.joined_store import StoredTrajectory, write_joined
+from geom2msm.peak_memory import peak_memory_mib
 
 N_TRAJECTORIES = 10
 RULES = (
@@ -65,9 +65,7 @@ def run_rule(rule: str, folder: Path, n_microstates: int) -> None:
             arguments[name] = str(folder / f"{stem}.{ENDINGS.get(name, 'txt')}")
     main(**arguments)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    # ru_maxrss would count what the process was before it became this one.
-    peak_kb = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
-    print(json.dumps([used.ru_utime + used.ru_stime, int(peak_kb) / 1024]))
+    print(json.dumps([used.ru_utime + used.ru_stime, peak_memory_mib()]))
 
 
 def main() -> None:

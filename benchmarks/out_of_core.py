@@ -9,7 +9,6 @@ are the median time of an epoch, also relative to memory at as many frames, and 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 
 from geom2msm.pairs import frame_set
+from geom2msm.peak_memory import peak_memory_mib
 from geom2msm.splits import Piece
 from geom2msm.store import ArrayLayout, PartialStore
 from geom2msm.token_pairs import TokenPairs
@@ -73,7 +73,7 @@ def measure(path: str, *, n_frames: int, memory_mb: int, n_epochs: int, mixer: s
     return {
         "seconds": float(np.median(wall[1:])),
         "processor_seconds": float(np.median(processor[1:])),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_memory_mib(),
     }
 
 

@@ -8,7 +8,6 @@ the repetitions, the start includes imports, the topology, the token table and t
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ def embed_structure(path: str, weights: str, *, kernel: str) -> dict[str, object
 
     from geom2msm.encoder.preparation import EmbeddingSettings, prepare_embedding
     from geom2msm.encoder.weights import load_encoder
+    from geom2msm.peak_memory import peak_memory_mib
     from geom2msm.token_table import token_table
     from geom2msm.topology import load_topology, select_atoms
     from geom2msm.topology_files import residue_labels
@@ -49,7 +49,7 @@ def embed_structure(path: str, weights: str, *, kernel: str) -> dict[str, object
     return {
         "tokens": len(table), "atoms": len(atoms), "kinds": ", ".join(f"{n} {kind}" for kind, n in kinds),
         "frame_s": statistics.median(seconds), "start_s": start,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, "kernel": embedding.embedder.encoder.path,
+        "peak_mb": peak_memory_mib() * 1.048576, "kernel": embedding.embedder.encoder.path,
     }  # fmt: skip
 
 

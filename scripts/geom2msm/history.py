@@ -2,8 +2,6 @@
 
 import csv
 import json
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from geom2msm.peak_memory import peak_memory_mib
 from geom2msm.spib_state import EpochLosses
 from geom2msm.training_state import EpochScores
 
@@ -34,9 +33,6 @@ def write_costs(path: Path, *, started: float) -> None:
 
     A file of their own, for no two runs have them in common, and the scores are the same byte by byte.
     """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-    # Linux counts in KiB, macOS in bytes.
-    in_mib = peak / (2**20 if sys.platform == "darwin" else 2**10), on_gpu / 2**20
-    names = ("seconds", "peak_memory_mib", "peak_gpu_memory_mib")
-    path.write_text(json.dumps(dict(zip(names, (time.monotonic() - started, *in_mib), strict=True)), indent=2) + "\n")
+    found = {"seconds": time.monotonic() - started, "peak_memory_mib": peak_memory_mib()}
+    path.write_text(json.dumps(found | {"peak_gpu_memory_mib": on_gpu / 2**20}, indent=2) + "\n")

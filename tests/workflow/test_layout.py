@@ -22,7 +22,7 @@ SNAKEMAKE = ROOT / ".driver" / "bin" / "snakemake"
 COLLECTING_RULES = {"all", "figures", "sweeps"}
 # A module imports only from groups to the left of its own, and from its own group.
 LAYERS = [
-    {"log", "provenance", "units", "formats", "schema", "config_reference", "download", "judgement"}
+    {"log", "peak_memory", "provenance", "units", "formats", "schema", "config_reference", "download", "judgement"}
     | {"schema_checks", "sweeps", "sweep_table", "resource_estimates", "papers"},
     {"residues", "elements", "topology_files", "topology", "token_rules", "token_table"},
     {"periodic", "molecules", "trajectory_text", "trajectory_headers", "trajectory_formats"},
