@@ -9,6 +9,7 @@ are the median time of an epoch, also relative to memory at as many frames, and 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -58,22 +59,28 @@ def settings(mixer: str) -> dict[str, object]:
 
 
 def measure(path: str, *, n_frames: int, memory_mb: int, n_epochs: int, mixer: str) -> dict[str, float]:
-    """Seconds of an epoch, the median of several after the first, and the peak memory of this process in MB."""
+    """Seconds of an epoch, the median of several after the first, and the memory of this process in MB.
+
+    The peak has the pages of the store that the system keeps mapped as long as nobody else needs them; `own_mb`, after
+    an epoch, has not.
+    """
     frames = frame_set([[Piece("run-0", 0, n_frames)]], [path], lag_ps=float(LAG_FRAMES))
     pairs = TokenPairs.open(frames, memory_mb=memory_mb)
     config = VampnetConfig.from_settings(settings(mixer))
     lobes = new_lobes(pairs, config=config, seed=0)
     state = TrainingState(lobes, torch.optim.Adam(lobes.parameters(), lr=config.learning_rate))
-    wall, processor = [], []
+    wall, processor, own_kb = [], [], []
     for epoch in range(1, n_epochs + 2):
         started, busy = time.perf_counter(), time.process_time()
         train_epoch(state, pairs, config=config, seed=0, epoch=epoch)
         wall.append(time.perf_counter() - started)
         processor.append(time.process_time() - busy)
+        own_kb.append(int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]))
     return {
         "seconds": float(np.median(wall[1:])),
         "processor_seconds": float(np.median(processor[1:])),
         "peak_mb": peak_memory_mib(),
+        "own_mb": max(own_kb) / 1024,
     }
 
 
@@ -104,12 +111,14 @@ def compare(*, n_frames: int, n_tokens: int, memory_mb: int, n_epochs: int, n_ro
                 n, mb = cases[name]
                 found[name].append(in_own_process(stores[n], n_frames=n, memory_mb=mb, n_epochs=n_epochs, mixer=mixer))
     print(f"{n_frames} frames of {n_tokens} tokens, {mixer}, buffer {memory_mb} MB, one thread, {n_rounds} rounds")
-    print("case         frames    s/epoch   CPU s   s per 1e5 frames, to memory   peak MB")
+    print("case         frames    s/epoch   CPU s   s per 1e5 frames, to memory   peak MB   own MB")
     reference = np.median([run["seconds"] for run in found["memory"]]) / n_frames
     for name, runs in found.items():
         n = cases[name][0]
-        seconds, processor, peak = (np.median([run[key] for run in runs]) for key in runs[0])
-        print(f"{name:12s} {n:7d} {seconds:9.3f} {processor:8.3f} {seconds / n / reference:20.3f} {peak:18.0f}")
+        seconds, processor, peak, own = (np.median([run[key] for run in runs]) for key in runs[0])
+        print(
+            f"{name:12s} {n:7d} {seconds:9.3f} {processor:8.3f} {seconds / n / reference:20.3f} {peak:10.0f} {own:8.0f}"
+        )
 
 
 def main() -> None:
