@@ -1,6 +1,5 @@
 """One system's part of the report page: verdicts, numbers, figures and where everything comes from."""
 
-import json
 from pathlib import Path
 
 import matplotlib.style
@@ -8,15 +7,11 @@ import pandas as pd
 import yaml
 
 from geom2msm import report_tables as page_tables
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
 from geom2msm.report_figures import attachment, grouped, read_figures
 from geom2msm.report_page import fill_template
-
-
-def read_json(path: str) -> dict:
-    """Content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def main(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from geom2msm.judgement import read_verdict
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color, time_unit
 
@@ -37,7 +37,7 @@ def largest_deviation(found: dict) -> str:
 def main(ck_test: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw every pair of states, from-states downwards and to-states to the right."""
     pairs = pd.read_csv(ck_test)
-    found = read_verdict(verdict)
+    found = read_json(verdict)
     unit, unit_ps = time_unit(pairs.lag_ps)
     n_states = int(pairs.from_state.max())
     height = 0.25 + 0.5 * n_states

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from geom2msm.judgement import read_verdict
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.style import lag_axis, save_figure, start_figure, time_unit
 
@@ -38,7 +38,7 @@ def plot_microstates(ax: Axes, kept: pd.DataFrame) -> None:
 
 def main(connectivity: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw shares and numbers against the lag, in the unit that reads best."""
-    sets, found = pd.read_csv(connectivity), read_verdict(verdict)
+    sets, found = pd.read_csv(connectivity), read_json(verdict)
     unit, unit_ps = time_unit(sets.lag_ps)
     kept = kept_by_lag(sets).assign(lag=lambda rows: rows.lag_ps / unit_ps)
     figure, axes = start_figure(style, columns=2, panels=(1, 2))

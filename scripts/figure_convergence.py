@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from geom2msm.judgement import read_verdict
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, state_color, time_unit, timescale_axis
 
@@ -28,7 +28,7 @@ def plot_quantity(ax: Axes, parts: pd.DataFrame, *, color: str, marker: str, lab
 
 def main(convergence: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw timescales on the left, logarithmic, and populations on the right, in the colors of their states."""
-    parts, found = pd.read_csv(convergence), read_verdict(verdict)
+    parts, found = pd.read_csv(convergence), read_json(verdict)
     is_time = parts.quantity.str.startswith("t")
     unit, unit_ps = time_unit(parts.estimate[is_time])
     figure, axes = start_figure(style, columns=2, panels=(1, 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from geom2msm.judgement import read_verdict
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.style import lag_axis, save_figure, start_figure, time_unit
 
@@ -29,7 +29,7 @@ def plot_vamp2_consistency(ax: Axes, compared: pd.DataFrame, members: pd.DataFra
 
 def main(consistency: str, verdict: str, style: str, pdf: str, png: str, table: str, *, lag_ps: float) -> None:
     """Draw both against the lag, in the unit that reads best."""
-    compared, found = pd.read_csv(consistency), read_verdict(verdict)
+    compared, found = pd.read_csv(consistency), read_json(verdict)
     unit, unit_ps = time_unit(compared.lag_ps)
     # The states of a SPIB score as many functions as there are states, not as there are variables.
     alike = [member for member in found["members"] if member["dimensions"] == found["dimensions"]]

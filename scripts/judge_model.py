@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from geom2msm import verdicts as checks
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete
 
@@ -14,11 +15,6 @@ TABLE_COLUMNS = ("check", "verdict", "number", "value", "action", "reasons")
 def read_rows(path: str) -> list[dict[str, str]]:
     """Rows of a CSV file."""
     return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
-
-
-def read_json(path: str) -> dict:
-    """Content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def main(

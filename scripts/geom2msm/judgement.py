@@ -55,6 +55,6 @@ def lines_for_log(found: Mapping[str, object], *, subject: str) -> Iterator[str]
         yield f"{subject.upper()} {str(found['verdict']).upper()}: {reason}"
 
 
-def read_verdict(path: str) -> dict:
-    """The content of a verdict file."""
-    return json.loads(Path(path).read_text())
+def read_json(path: str) -> dict:
+    """Content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from geom2msm.judgement import Objections, read_verdict
+from geom2msm.judgement import Objections, read_json
 
 # Timescales this close count as equal, however small their errors.
 TOLERANCE = 0.05
@@ -153,4 +153,4 @@ def scan_with_members(scan: str, members: str, lag: str) -> pd.DataFrame:
     estimates = pd.read_csv(members).groupby(["lag_ps", "process"]).estimate_ps
     spread = pd.DataFrame({"members_lowest_ps": estimates.min(), "members_highest_ps": estimates.max()}).reset_index()
     table = pd.read_csv(scan).merge(spread, how="left", on=["lag_ps", "process"])
-    return table.assign(proposed_lag_ps=pd.Series(read_verdict(lag)["proposed_lag_ps"], table.index, dtype=float))
+    return table.assign(proposed_lag_ps=pd.Series(read_json(lag)["proposed_lag_ps"], table.index, dtype=float))
