@@ -1,7 +1,13 @@
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 REPOSITORY = Path(str(workflow.current_basedir)).parents[1]
+if not (REPOSITORY / "scripts").is_dir():
+    raise WorkflowError(
+        f"{workflow.current_basedir}: clone geom2msm and name the clone's Snakefile, it needs all files"
+    )
 sys.path.append(str(REPOSITORY / "scripts"))
 
 from geom2msm.papers import asked_figures, asked_sweeps, asked_systems, load_papers
@@ -17,7 +23,6 @@ from geom2msm.schema import (
     validated,
 )
 from geom2msm.sweeps import expand_sweep, read_sweep
-from snakemake.exceptions import WorkflowError
 
 
 def own_file(path):
