@@ -1,5 +1,6 @@
 """Working folders with the repository's files, for tests that go the whole way: run.py, Snakemake, environments."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,19 @@ from geom2msm.verification import artefacts
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("CITATION.cff", "Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
+# Trajectories of the user's and a linear model: jobs of a few seconds.
+TINY_SYSTEM = """
+trajectories:
+  topology: in/top.pdb
+  files: in/*.xtc
+  frame_interval_ps: 1.0
+  temperature_K: 300
+encoder: visnet_l6_h64
+split: {n_folds: 2, seeds: [0]}
+models:
+  tica: {kind: tica, feature: torsions, lag_ps: 2.0, dimensions: 1}
+msm: {model: tica, baseline: tica, lag_ps: 2.0, scan_lags_ps: [1.0, 2.0], n_macrostates: 2}
+"""
 
 
 def checkout(folder: Path, *, system: str, text: str) -> Path:
@@ -31,7 +45,17 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def contents(folder: Path) -> dict[str, str]:
+def snakemake_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Snakemake for any folder, with the driver and the environments of this checkout: command and variables."""
+    spec = importlib.util.spec_from_file_location("geom2msm_run", ROOT / "run.py")
+    run_py = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run_py)
+    variables, environments = run_py.deployment()
+    options = ["--sdm", "conda", "--conda-prefix", str(environments)]
+    return [str(run_py.DRIVER / "bin/snakemake"), *options, *arguments], variables
+
+
+def contents(folder: Path, *, results: str = "results") -> dict[str, str]:
     """Checksums of all finished artefacts; what jobs have cost is left out, which differs between runs."""
-    base = folder / "results"
+    base = folder / results
     return {str(path.relative_to(base)): sha256_file(path) for path in artefacts(base) if path.name != "costs.json"}

@@ -1,7 +1,12 @@
 """Small molecules for tests, as topologies and as the files in which they come."""
 
+from pathlib import Path
+
 import mdtraj
+import numpy as np
 from mdtraj.core import element
+
+STRUCTURES = Path(__file__).resolve().parents[1] / "resources/structures"
 
 AMINO_ACID = ["N", "CA", "C", "O"]
 SUGAR = ["C1'", "C3'", "C4'", "C5'", "O4'"]
@@ -104,3 +109,10 @@ def mmcif_file(*atoms):
         for place, (chain, number, code, residue, atom, symbol) in enumerate(atoms, start=1)
     ]
     return "\n".join(["data_test", "loop_", *[f"_atom_site.{name}" for name in MMCIF_COLUMNS], *lines, "#", ""])
+
+
+def trembling(*, seed: int, n_frames: int = 2000, n_atoms: int = 22) -> mdtraj.Trajectory:
+    """Copies of alanine dipeptide, every atom moved at random, as a quick substitute for dynamics."""
+    molecule = mdtraj.load(STRUCTURES / "alanine_dipeptide.pdb").atom_slice(range(n_atoms))
+    noise = np.random.default_rng(seed).normal(scale=0.004, size=(n_frames, n_atoms, 3))
+    return mdtraj.Trajectory((molecule.xyz + noise).astype(np.float32), molecule.topology)

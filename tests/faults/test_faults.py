@@ -1,43 +1,28 @@
-"""Bad trajectories among good ones, a full disk, two runs at once, clocks that jump: nothing wrong is taken for right.
+"""Bad trajectories among good ones, a full disk, two runs at once, clocks that jump, a slow file system.
 
+Nothing wrong is taken for right.
 The system consists of trembling copies of alanine dipeptide; kills of every rule are in benchmarks/kills.py.
 """
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-import mdtraj
 import numpy as np
 import pytest
 
-from checkouts import checkout, contents, run
+from checkouts import TINY_SYSTEM, checkout, contents, run
+from molecules import trembling
 
 pytestmark = pytest.mark.slow
 GOOD, BAD = ("a", "b", "c"), ("cut", "empty", "garbage", "other")
-SYSTEM = """
-trajectories:
-  topology: in/top.pdb
-  files: in/*.xtc
-  frame_interval_ps: 1.0
-  temperature_K: 300
-encoder: visnet_l6_h64
-split: {n_folds: 2, seeds: [0]}
-models:
-  tica: {kind: tica, feature: torsions, lag_ps: 2.0, dimensions: 1}
-msm: {model: tica, baseline: tica, lag_ps: 2.0, scan_lags_ps: [1.0, 2.0], n_macrostates: 2}
-"""
 TARGETS = [f"results/tiny/features/torsions/{name}.zarr.zip" for name in GOOD]
 BAD_TARGETS = [f"results/tiny/features/torsions/{name}.zarr.zip" for name in BAD]
-
-
-def trembling(repository, *, seed, n_frames=2000, n_atoms=22):
-    molecule = mdtraj.load(repository / "resources/structures/alanine_dipeptide.pdb").atom_slice(range(n_atoms))
-    noise = np.random.default_rng(seed).normal(scale=0.004, size=(n_frames, n_atoms, 3))
-    return mdtraj.Trajectory((molecule.xyz + noise).astype(np.float32), molecule.topology)
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +31,18 @@ def inputs(repository, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     shutil.copy(repository / "resources/structures/alanine_dipeptide.pdb", folder / "top.pdb")
     for seed, name in enumerate((*GOOD, "cut")):
-        trembling(repository, seed=seed).save(str(folder / f"{name}.xtc"))
+        trembling(seed=seed).save(str(folder / f"{name}.xtc"))
     os.truncate(folder / "cut.xtc", int(0.6 * os.path.getsize(folder / "cut.xtc")) + 30)
     (folder / "empty.xtc").touch()
     (folder / "garbage.xtc").write_bytes(np.random.default_rng(0).bytes(50_000))
-    trembling(repository, seed=9, n_atoms=21).save(str(folder / "other.xtc"))
+    trembling(seed=9, n_atoms=21).save(str(folder / "other.xtc"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """A checkout: making Snakemake's environment takes longer than the tests."""
-    return checkout(tmp_path_factory.mktemp("faults") / "geom2msm", system="tiny", text=SYSTEM)
+    return checkout(tmp_path_factory.mktemp("faults") / "geom2msm", system="tiny", text=TINY_SYSTEM)
 
 
 def restart(folder, inputs, *, names):
@@ -166,4 +151,44 @@ def test_a_clock_that_jumps_costs_work_at_most(folder, undisturbed, hours):
         os.utime(path, (time.time() + 3600 * hours,) * 2)
     result = run(folder, "--cores", "1", *TARGETS)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert contents(folder) == undisturbed
+
+
+PROBE = "import os, sys; print(os.path.exists(sys.argv[1]))"
+# How long files of others are not seen, and a wait that is too short for it.
+HIDDEN_S, TOO_SHORT_S = 3, 1
+
+
+@pytest.fixture
+def slow_results(folder, tmp_path, monkeypatch):
+    """Makes results/ of the checkout a folder like those on network file systems, for all that is started from here."""
+    compiler = shutil.which("cc")
+    libc, version = platform.libc_ver()
+    if compiler is None or libc != "glibc" or version < "2.33":
+        pytest.skip("needs a C compiler (cc) and glibc 2.33 or later")
+    library = tmp_path / "slow_files.so"
+    source = Path(__file__).with_name("slow_files.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl", "-lpthread"], check=True)
+    results = folder.resolve() / "results"
+    results.mkdir()
+    for name, value in (("SLOW_FOLDER", results), ("SLOW_MS", 5), ("HIDDEN_MS", 1000 * HIDDEN_S)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    (results / "probe").touch()
+    probe = subprocess.run([sys.executable, "-c", PROBE, str(results / "probe")], capture_output=True, text=True)
+    assert probe.stdout == "False\n", probe.stderr
+    (results / "probe").unlink()
+
+
+@pytest.mark.usefixtures("slow_results")
+def test_on_a_slow_file_system_a_run_waits_as_the_profile_says_or_fails(folder, repository, undisturbed):
+    result = run(folder, "--cores", "2", "--latency-wait", str(TOO_SHORT_S), *TARGETS)
+    assert result.returncode != 0
+    assert f"Missing files after {TOO_SHORT_S} seconds" in result.stdout + result.stderr
+    assert contents(folder).items() <= undisturbed.items()
+    profile = (repository / "workflow/profiles/slurm/profile.yaml").read_text()
+    wait_s = re.search(r"^latency-wait: (\d+)", profile, re.MULTILINE)[1]
+    result = run(folder, "--cores", "2", "--latency-wait", wait_s, *TARGETS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"Missing files after {wait_s} seconds" not in result.stdout + result.stderr
     assert contents(folder) == undisturbed

@@ -9,6 +9,7 @@ import pytest
 
 from geom2msm import provenance as module
 from geom2msm.provenance import (
+    imported_modules,
     only_writer,
     provenance,
     replace_when_complete,
@@ -42,6 +43,36 @@ def test_a_digest_covers_everything_reachable_by_import_and_nothing_else(package
     (package / "second.c").write_text("int g = 2;\n")
     (package / "second.h").write_text("#define G 2\n")
     assert source_digest("rule") != changed
+
+
+def test_imports_are_found_in_blocks_of_every_kind(tmp_path):
+    source = tmp_path / "a.py"
+    source.write_text(
+        """
+class A:
+    async def f(self):
+        async with x:
+            import in_with
+try:
+    import in_try
+except* OSError:
+    import in_handler
+else:
+    import in_else
+finally:
+    import in_finally
+match x:
+    case 1:
+        for y in x:
+            while y:
+                if y:
+                    pass
+                elif x:
+                    from package import in_case
+"""
+    )
+    blocks = {"in_with", "in_try", "in_handler", "in_else", "in_finally", "package", "package.in_case"}
+    assert imported_modules(source) == blocks
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path):

@@ -5,9 +5,7 @@ from snakemake.exceptions import WorkflowError
 
 REPOSITORY = Path(str(workflow.current_basedir)).parents[1]
 if not (REPOSITORY / "scripts").is_dir():
-    raise WorkflowError(
-        f"{workflow.current_basedir}: clone geom2msm and name the clone's Snakefile, it needs all files"
-    )
+    raise WorkflowError(f"{workflow.current_basedir}: clone geom2msm and name the clone's Snakefile")
 sys.path.append(str(REPOSITORY / "scripts"))
 
 from geom2msm.papers import asked_figures, asked_sweeps, asked_systems, load_papers
