@@ -15,9 +15,9 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from geom2msm.markov import INTERVAL, Counts, MarkovModel, estimate_model
+from geom2msm.markov import Counts, MarkovModel, estimate_model
 from geom2msm.ramachandran import BIN_DEG, N_BINS, ResidueTorsions, frame_weights, free_energy_map
-from geom2msm.resampling import Blocks
+from geom2msm.resampling import INTERVAL, Blocks
 
 # An error is given where at least this share of the draws has frames in the bin; its spread is that of those draws.
 VISITED_SHARE = 0.95

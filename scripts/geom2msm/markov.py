@@ -18,9 +18,9 @@ from jaxtyping import Float, Int
 from scipy.sparse.linalg import eigsh
 
 from geom2msm.posterior import Posterior, draw_reversible
+from geom2msm.resampling import INTERVAL
 from geom2msm.units import frames
 
-INTERVAL = (0.025, 0.975)
 FEW_COUNTS_PER_STATE = 5
 # Above this size the leading eigenvalues are found by iteration.
 DENSE_SIZE = 200

@@ -15,7 +15,6 @@ from scipy.stats import gamma
 
 from geom2msm.kinetics import mean_first_passage_times, sampled_passage_times
 from geom2msm.markov import (
-    INTERVAL,
     MarkovModel,
     MsmSettings,
     count_transitions,
@@ -23,6 +22,7 @@ from geom2msm.markov import (
     interval,
     sample_posterior,
 )
+from geom2msm.resampling import INTERVAL
 from geom2msm.states import Macrostates, macrostate_of_microstate
 from geom2msm.units import frames
 
