@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from geom2msm.joined_store import read_trajectories, read_variables, write_joined
+from geom2msm.joined_store import cut_frames, read_trajectories, read_variables, write_joined
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings
 from geom2msm.provenance import provenance, replace_when_complete
@@ -19,7 +19,7 @@ def main(variables: str, microstates: str, dtrajs: str, *, settings: dict) -> No
     if "state_centers" in known:
         centers, microstate = np.array(known["state_centers"]), read_array(variables, "state")
     else:
-        pieces = np.split(values, np.cumsum([each.n_frames for each in trajectories])[:-1])
+        pieces = cut_frames(values, trajectories)
         centers = fit_microstates(pieces, n_microstates=msm.n_microstates, seed=msm.seed)
         microstate = assign_microstates(values, centers)
     origin = provenance(inputs={"variables": variables}, settings=settings)

@@ -56,17 +56,18 @@ def read_trajectories(path: str) -> list[StoredTrajectory]:
 
 def read_pieces(path: str, name: str) -> list[np.ndarray]:
     """An array of a store, trajectory by trajectory."""
-    return _cut(read_array(path, name), read_trajectories(path))
+    return cut_frames(read_array(path, name), read_trajectories(path))
 
 
 def read_runs(path: str, name: str) -> list[np.ndarray]:
     """An array of a store, run by run: the pieces of one run are joined."""
     trajectories = read_trajectories(path)
     names, continues = [each.name for each in trajectories], [each.continues for each in trajectories]
-    return join_pieces(_cut(read_array(path, name), trajectories), names, continues)
+    return join_pieces(cut_frames(read_array(path, name), trajectories), names, continues)
 
 
-def _cut(values: np.ndarray, trajectories: Sequence[StoredTrajectory]) -> list[np.ndarray]:
+def cut_frames(values: np.ndarray, trajectories: Sequence[StoredTrajectory]) -> list[np.ndarray]:
+    """Frames of trajectories laid end to end, trajectory by trajectory."""
     return np.split(values, np.cumsum([each.n_frames for each in trajectories])[:-1])
 
 
@@ -85,14 +86,15 @@ def join_pieces(
 
 def read_variables(path: str) -> Float[np.ndarray, "frame dimension"]:
     """The variables of all frames, every one finite."""
-    for trajectory, variables in zip(read_trajectories(path), read_pieces(path, "variables"), strict=True):
-        finite = np.isfinite(variables).all(axis=1)
+    trajectories, variables = read_trajectories(path), read_array(path, "variables")
+    for trajectory, piece in zip(trajectories, cut_frames(variables, trajectories), strict=True):
+        finite = np.isfinite(piece).all(axis=1)
         if not finite.all():
             raise ValueError(
                 f"{path}: the variables of frame {int(np.flatnonzero(~finite)[0])} of {trajectory.name} are not "
                 "finite; train the model again, with a lower learning rate."
             )
-    return read_array(path, "variables")
+    return variables
 
 
 def read_discrete_runs(path: str) -> DiscreteRuns:

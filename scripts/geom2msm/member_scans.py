@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from geom2msm.frame_reader import FrameReader
 from geom2msm.joined_store import join_pieces
 from geom2msm.markov import MsmSettings, count_transitions, eigenvalues, estimate_model, implied_timescales
-from geom2msm.pairs import CHUNK_FRAMES, piece_before, read_chunks
+from geom2msm.pairs import CHUNK_FRAMES, pieces_before, read_chunks
 from geom2msm.projection import Projector
 from geom2msm.states import assign_microstates, fit_microstates
 from geom2msm.store import read_attributes
@@ -79,7 +79,8 @@ def scan_members(
     available = [len(FrameReader(source, "time_ps")) for source in sources]
     n_frames = frames_per_source(available, max_frames=MAX_FRAMES)
     names = [read_attributes(source)["trajectory"] for source in sources]
-    continues = [piece_before(split, name) if n_frames == available else None for name in names]
+    before = pieces_before(split) if n_frames == available else {}
+    continues = [before.get(name) for name in names]
     tables = []
     for (fold, seed), weights in members.items():
         dtrajs = member_dtrajs(sources, weights, n_frames, settings)

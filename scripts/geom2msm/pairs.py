@@ -167,22 +167,26 @@ def fold_log_weights(fold: Fold, paths: list[str], *, lag_ps: float) -> dict[str
     return {role: frames.read("log_weights") for role, frames in fold_frames(fold, paths, lag_ps=lag_ps).items()}
 
 
-def read_chunks(path: str, names: tuple[str, ...]) -> Iterator[tuple[np.ndarray, ...]]:
-    """Some thousand frames of several arrays at a time, so that memory does not grow with the trajectory."""
+def read_chunks(path: str, names: tuple[str, ...], *, first_frame: int = 0) -> Iterator[tuple[np.ndarray, ...]]:
+    """Some thousand frames of several arrays at a time, so that memory does not grow with the trajectory.
+
+    Chunks begin at multiples of CHUNK_FRAMES, the first of them is the one that holds `first_frame`.
+    """
     readers = [FrameReader(path, name) for name in names]
-    for start in range(0, len(readers[0]), CHUNK_FRAMES):
+    for start in range(first_frame // CHUNK_FRAMES * CHUNK_FRAMES, len(readers[0]), CHUNK_FRAMES):
         stop = min(start + CHUNK_FRAMES, len(readers[0]))
         yield tuple(reader.read_range(start, stop) for reader in readers)
 
 
-def piece_before(path: str, trajectory: str) -> str | None:
-    """The trajectory that this one continues, by a `split.json`; None where it begins a run."""
+def pieces_before(path: str) -> dict[str, str]:
+    """The trajectory that each one continues, by a `split.json`; those that begin a run are not in it."""
     runs = json.loads(Path(path).read_text())["runs"]
-    return {after: before for run in runs for before, after in pairwise(run)}.get(trajectory)
+    return {after: before for run in runs for before, after in pairwise(run)}
 
 
 def stored_trajectories(sources: Sequence[str], split: str) -> list[StoredTrajectory]:
     """The trajectories of these stores in their order, and which piece each continues."""
     names = [read_attributes(source)["trajectory"] for source in sources]
     lengths = [len(FrameReader(source, "time_ps")) for source in sources]
-    return [StoredTrajectory(*each, piece_before(split, each[0])) for each in zip(names, lengths, strict=True)]
+    before = pieces_before(split)
+    return [StoredTrajectory(name, n, before.get(name)) for name, n in zip(names, lengths, strict=True)]

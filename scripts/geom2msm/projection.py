@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from geom2msm import pairs
 from geom2msm.frame_reader import FrameReader
 from geom2msm.mixers.layout import TokenLayout
-from geom2msm.pairs import CHUNK_FRAMES, read_chunks
+from geom2msm.pairs import read_chunks
 from geom2msm.spib import Spib, SpibConfig
 from geom2msm.stored_tokens import Tokens
 from geom2msm.tica import invariant_features
@@ -107,16 +108,16 @@ def project_from(
 ) -> Iterator[Float32[np.ndarray, "_ dimension"]]:
     """Collective variables of the frames of all stores, one after the other, in pieces, from a frame on.
 
-    Pieces begin at multiples of CHUNK_FRAMES in their store wherever it begins: a matrix product may round differently
-    in other company.
+    A chunk is projected whole wherever the first frame lies in it: a matrix product may round differently in other
+    company.
     """
     for source in sources:
         n_frames = len(FrameReader(source, "time_ps"))
-        for start in range(0, n_frames, CHUNK_FRAMES):
-            stop = min(start + CHUNK_FRAMES, n_frames)
-            if stop > first_frame:
-                piece = model.variables(*(FrameReader(source, name).read_range(start, stop) for name in model.names))
-                yield piece[max(0, first_frame - start) :]
+        if first_frame < n_frames:
+            skipped = first_frame % pairs.CHUNK_FRAMES
+            for chunk in read_chunks(source, model.names, first_frame=first_frame):
+                yield model.variables(*chunk)[skipped:]
+                skipped = 0
         first_frame = max(0, first_frame - n_frames)
 
 

@@ -206,14 +206,14 @@ def test_variables_do_not_depend_on_the_chunks(vampnets, system, split, tmp_path
     sources, weights = stores(system, "tokens"), vampnets[0][0]
     whole, chunked = str(tmp_path / "whole.zarr.zip"), str(tmp_path / "chunked.zarr.zip")
     project_variables.main(sources, weights, split, whole)
-    monkeypatch.setattr("geom2msm.projection.CHUNK_FRAMES", 101)
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
     project_variables.main(sources, weights, split, chunked)
     np.testing.assert_allclose(read_array(chunked, "variables"), read_array(whole, "variables"), rtol=0, atol=1e-4)
 
 
 def test_a_killed_projection_continues_to_the_same_bytes(vampnets, system, split, tmp_path, monkeypatch):
     sources, weights, paths = stores(system, "tokens"), vampnets[0][0], [tmp_path / "whole", tmp_path / "killed"]
-    monkeypatch.setattr("geom2msm.projection.CHUNK_FRAMES", 300)
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 300)
     monkeypatch.setattr(project_variables, "CHUNK_FRAMES", 500)
     project_variables.main(sources, weights, split, str(paths[0]))
     original, done = project_variables.project_from, []

@@ -165,7 +165,7 @@ def test_every_frame_has_variables_probabilities_and_a_state(trained, projected)
 
 
 def test_states_do_not_depend_on_the_chunks(system, trained, projected, tmp_path, monkeypatch):
-    monkeypatch.setattr("geom2msm.projection.CHUNK_FRAMES", 101)
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 101)
     path = str(tmp_path / "chunked.zarr.zip")
     project_variables.main(stores(system, "tokens"), trained[0], str(system / "split.json"), path)
     np.testing.assert_array_equal(read_array(path, "state"), read_array(projected, "state"))
