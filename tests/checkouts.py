@@ -26,12 +26,17 @@ msm: {model: tica, baseline: tica, lag_ps: 2.0, scan_lags_ps: [1.0, 2.0], n_macr
 """
 
 
-def checkout(folder: Path, *, system: str, text: str) -> Path:
-    """A copy of the repository that shares its environments, with one system, described by this text."""
+def copy_repository(folder: Path) -> None:
+    """All that the workflow consists of, in a new folder."""
     folder.mkdir()
     for name in COPIED:
         source = ROOT / name
         shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder / name)
+
+
+def checkout(folder: Path, *, system: str, text: str) -> Path:
+    """A copy of the repository that shares its environments, with one system, described by this text."""
+    copy_repository(folder)
     (ROOT / ".envs").mkdir(exist_ok=True)
     (folder / ".envs").symlink_to(ROOT / ".envs")
     (folder / "config" / "systems" / f"{system}.yaml").write_text(text)

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from checkouts import copy_repository
 from geom2msm.provenance import sha256_file
 from slurm_cluster import INSTALL, Cluster, is_installed
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
-COPIED = ("Snakefile", "CITATION.cff", "config", "envs", "resources", "scripts", "workflow")
 LONG_TOKENS = "results/long/tokens/visnet_l6_h64/run-0.zarr.zip"
 TARGETS = [
     "results/short/msm/vampnet/summary.json",
@@ -55,10 +55,7 @@ def checkout(folder: Path) -> Path:
     """A working folder with the short system and one long trajectory, on GPUs as far as SLURM is told."""
     import mdtraj
 
-    folder.mkdir()
-    for name in COPIED:
-        source = ROOT / name
-        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder / name)
+    copy_repository(folder)
     (folder / "data").mkdir()
     shutil.copy(ROOT / "tests/end_to_end/short.yaml", folder / "config/systems/short.yaml")
     (folder / "config/systems/long.yaml").write_text(LONG_SYSTEM)
