@@ -115,7 +115,7 @@ def make_test_environment() -> None:
     with under_construction(TESTING, digest(lock.read_bytes(), sys.version, TESTING)) as missing:
         if missing:
             say("setting up the test tools in .driver-test/ (once)")
-            call(DRIVER / "bin/uv", "venv", "--quiet", "--clear", "--python", sys.executable, TESTING)
+            make_environment(TESTING)
             install(TESTING, lock)
 
 
@@ -125,8 +125,14 @@ def make_cluster_driver() -> None:
     with under_construction(CLUSTER, digest(lock.read_bytes(), sys.version, CLUSTER)) as missing:
         if missing:
             say("setting up Snakemake for SLURM in .driver-slurm/ (once)")
-            call(DRIVER / "bin/uv", "venv", "--quiet", "--clear", "--python", sys.executable, CLUSTER)
+            make_environment(CLUSTER)
             install(CLUSTER, lock, "--require-hashes", "--compile-bytecode")
+
+
+def make_environment(folder: Path) -> None:
+    """An empty virtual environment in place of whatever an interrupted set-up has left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    call(DRIVER / "bin/uv", "venv", "--quiet", "--python", sys.executable, folder)
 
 
 def install(environment: Path, lock: Path, *options: str) -> None:

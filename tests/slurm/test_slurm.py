@@ -23,6 +23,8 @@ from slurm_cluster import INSTALL, Cluster, is_installed
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
+N_FRAMES = 30_000
+LONG_JOB = "embed_tokens_wildcards_long"
 LONG_TOKENS = "results/long/tokens/visnet_l6_h64/run-0.zarr.zip"
 TARGETS = [
     "results/short/msm/vampnet/summary.json",
@@ -67,7 +69,7 @@ def checkout(folder: Path) -> Path:
     frame = mdtraj.load(str(folder / "resources/structures/alanine_dipeptide.pdb"))
     (folder / "long").mkdir()
     for run in range(2):
-        frame[[0] * 30_000].save_xtc(str(folder / f"long/run-{run}.xtc"))
+        frame[[0] * N_FRAMES].save_xtc(str(folder / f"long/run-{run}.xtc"))
     return folder
 
 
@@ -164,7 +166,6 @@ class Story:
     workflow: Workflow
     interrupted: list[dict[str, str]]
     code_of_interrupted: int
-    frames_at_time_limit: int
     jobs: list[dict[str, str]]
     code: int
 
@@ -178,10 +179,10 @@ def story(cluster, tmp_path_factory):
     little = f"check_encoder:mem_mb={TOO_LITTLE}+{ENOUGH - TOO_LITTLE}*(attempt-1)"
     disturbed.unlock()
     driver = disturbed.start("--set-resources", little, "--retries", "2")
-    n_bytes = run_out_of_time(cluster, disturbed, driver)
-    kill_node_of(cluster, "train_vampnet", driver)
+    run_out_of_time(cluster, disturbed, driver)
+    kill_node(cluster, disturbed, driver)
     code = driver.wait(timeout=1200)
-    return Story(disturbed, interrupted, code_of_interrupted, n_bytes, cluster.jobs(), code)
+    return Story(disturbed, interrupted, code_of_interrupted, cluster.jobs(), code)
 
 
 def interrupt(cluster: Cluster, disturbed: Workflow) -> tuple[list[dict[str, str]], int]:
@@ -205,21 +206,27 @@ def kill_driver(cluster: Cluster, disturbed: Workflow) -> None:
     wait_until(lambda: not [job for job in cluster.jobs() if job["state"] in ("RUNNING", "COMPLETING", "PENDING")])
 
 
-def run_out_of_time(cluster: Cluster, disturbed: Workflow, driver: subprocess.Popen) -> int:
-    """The time limit passes once some chunks of the long embedding are written; their size then."""
+def embeds_on(cluster: Cluster, disturbed: Workflow, driver: subprocess.Popen) -> dict[str, str]:
+    """The job of the long embedding, which takes a minute, once it has written some chunks more."""
     part = disturbed.folder / f"{LONG_TOKENS}.part"
-    wait_until(lambda: part.exists() and part.stat().st_size > 4_000_000, driver=driver)
-    (job,) = of_rule(cluster, "embed_tokens_wildcards_long", "RUNNING")
+    before = part.stat().st_size if part.exists() else 0
+    wait_until(lambda: part.exists() and part.stat().st_size > before + 4_000_000, driver=driver)
+    (job,) = of_rule(cluster, LONG_JOB, "RUNNING")
+    return job
+
+
+def run_out_of_time(cluster: Cluster, disturbed: Workflow, driver: subprocess.Popen) -> None:
+    """The time limit passes once some chunks of the long embedding are written."""
+    job = embeds_on(cluster, disturbed, driver)
     # SLURM looks at time limits every half a minute, in which the job would get ready.
     cluster.stop_script(job["id"], ".embed_tokens.py")
     cluster.ask("scontrol", "update", f"JobId={job['id']}", "EndTime=now+1")
-    wait_until(lambda: of_rule(cluster, "embed_tokens_wildcards_long", "TIMEOUT"), driver=driver)
-    return part.stat().st_size
+    wait_until(lambda: of_rule(cluster, LONG_JOB, "TIMEOUT"), driver=driver)
 
 
-def kill_node_of(cluster: Cluster, rule: str, driver: subprocess.Popen) -> None:
-    """A node dies while it does this, and comes back a little later."""
-    job = wait_until(lambda: of_rule(cluster, rule, "RUNNING"), driver=driver)[0]
+def kill_node(cluster: Cluster, disturbed: Workflow, driver: subprocess.Popen) -> None:
+    """The node dies on which the long embedding goes on, and comes back a little later."""
+    job = embeds_on(cluster, disturbed, driver)
     cluster.kill_node(job["node"])
     wait_until(lambda: [j for j in cluster.jobs() if j["id"] == job["id"] and j["state"] == "NODE_FAIL"])
     cluster.start_node(job["node"])
@@ -249,7 +256,7 @@ def test_a_job_killed_for_memory_comes_back_with_more(story):
     assert [job["mem"] for job in jobs] == [f"{TOO_LITTLE}M", f"{ENOUGH}M"]
 
 
-def test_a_job_of_a_node_that_died_is_done_again(story):
+def test_jobs_of_a_node_that_died_are_done_again(story):
     failed = [job for job in story.jobs if job["state"] == "NODE_FAIL"]
     assert failed
     for job in failed:
@@ -257,14 +264,13 @@ def test_a_job_of_a_node_that_died_is_done_again(story):
         assert again[-1]["state"] == "COMPLETED"
 
 
-def test_an_embedding_that_ran_out_of_time_continues_after_its_last_chunk(story):
-    jobs = [job for job in story.jobs if "embed_tokens_wildcards_long" in job["rule"]]
-    assert [job["state"] for job in jobs][-2:] == ["TIMEOUT", "COMPLETED"]
+def test_an_embedding_stopped_by_its_time_limit_and_by_its_node_continues_after_its_last_chunk(story):
+    jobs = [job for job in story.jobs if LONG_JOB in job["rule"]]
+    assert [job["state"] for job in jobs][-3:] == ["TIMEOUT", "NODE_FAIL", "COMPLETED"]
     log = (story.workflow.folder / "results/logs/long/embed_tokens/visnet_l6_h64/run-0.log").read_text()
     first = next(line for line in log.splitlines() if line.startswith("embedding:"))
     frames = int(first.split("|")[-1].split("/")[0])
-    assert 0 < frames < 30_000
-    assert story.frames_at_time_limit > 0
+    assert 0 < frames < N_FRAMES
 
 
 def test_jobs_with_a_gpu_go_to_gpu_nodes_and_small_ones_share_a_job(story):
