@@ -56,7 +56,8 @@ def write_workflow(folder: Path, options: argparse.Namespace) -> list[str]:
 
 def measure(folder: Path, systems: list[str]) -> None:
     """Print the number of jobs, time and memory of one dry run."""
-    command = [ROOT / ".driver/bin/snakemake", "--dry-run", "--quiet", "rules", "--cores", "1"]
+    driver = [ROOT / ".driver/bin/python", ROOT / "workflow/patched_snakemake.py"]
+    command = [*driver, "--dry-run", "--quiet", "rules", "--cores", "1"]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
         [*command, "--config", f"systems=[{','.join(systems)}]"],

@@ -1,4 +1,4 @@
-"""The driver's Snakemake: how often it looks for new jobs does not grow with the number of jobs that have ended."""
+"""The driver's Snakemake: its work does not grow with the jobs that have ended, nor with how many jobs read a file."""
 
 import subprocess
 from pathlib import Path
@@ -26,6 +26,37 @@ while (left := end - time.monotonic()) > 0:
 print(looks)
 """
 
+# Twenty files that ten jobs read each, of which one has to be there: how often is the rule of a file looked for?
+SNAKEFILE = """
+rule all:
+    input: expand("read/{i}", i=range(10))
+rule read:
+    input: "source", expand("made/{i}", i=range(20))
+    output: "read/{i}"
+    shell: "touch {output}"
+rule make:
+    input: "source"
+    output: "made/{i}"
+    shell: "touch {output}"
+"""
+PLANNING = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import patched_snakemake
+from snakemake.cli import main
+from snakemake.dag import DAG
+from snakemake.output_index import OutputIndex
+
+searches, match = [], OutputIndex.match_producers
+OutputIndex.match_producers = lambda index, file: searches.append(file) or match(index, file)
+if sys.argv.pop(1) == "patched":
+    DAG.update = patched_snakemake.find_producer_once
+try:
+    main(["--dry-run", "--cores", "1"])
+finally:
+    print("searches", len(searches))
+"""
+
 
 @pytest.fixture
 def driver():
@@ -43,3 +74,30 @@ def test_the_method_that_is_replaced_is_there(driver):
     # Its name, with the missing letter, is Snakemake's.
     code = "from snakemake.scheduling.job_scheduler import JobScheduler; JobScheduler._schedule_reevalutation"
     subprocess.run([PYTHON, "-c", code], check=True)
+
+
+def plan(folder: Path, way: str) -> tuple[list[str], int]:
+    """The table of jobs of a dry run, and how often a file's rule was looked for."""
+    command = [PYTHON, "-c", PLANNING, ROOT / "workflow", way]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+    table = [line for line in found if line.split()[:1] in (["all"], ["read"], ["make"], ["total"])]
+    return table, int(found[-1].split()[1])
+
+
+def test_the_rule_of_a_file_is_looked_for_once_and_the_plan_is_the_same(driver, tmp_path):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "source").touch()
+    as_it_is, many = plan(tmp_path, "as it is")
+    patched, few = plan(tmp_path, "patched")
+    assert patched == as_it_is
+    assert patched[-1].split() == ["total", "31"]
+    assert few <= 32 < 200 < many
+
+
+def test_a_cycle_is_still_found(driver, tmp_path):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE.replace('input: "source"\n', 'input: "source", "read/0"\n'))
+    (tmp_path / "source").touch()
+    command = [PYTHON, ROOT / "workflow/patched_snakemake.py", "--dry-run", "--cores", "1"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode
+    assert "Cyclic" in found.stdout

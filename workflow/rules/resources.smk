@@ -1,5 +1,6 @@
 import json
 import math
+import os
 
 from geom2msm.resource_estimates import embedding_mb, embedding_minutes, most_epochs, training_mb, training_minutes
 
@@ -7,11 +8,16 @@ from geom2msm.resource_estimates import embedding_mb, embedding_minutes, most_ep
 # retries and gets twice, then three times as much.
 
 
+def size_mb(files):
+    """Size of all files together; unlike Snakemake's, it does not look for the others once one is not there yet."""
+    return sum(os.path.getsize(file) for file in files) / 1024**2
+
+
 def memory(base_mb, *, per_input_mb=0.0):
     """Resource function: memory in MB that grows with the size of the input."""
 
     def mem_mb(wildcards, input, attempt):
-        return attempt * (base_mb + round(per_input_mb * input.size_mb if per_input_mb else 0))
+        return attempt * (base_mb + round(per_input_mb * size_mb(input) if per_input_mb else 0))
 
     return mem_mb
 
@@ -45,17 +51,17 @@ def trained_settings(wildcards):
 
 def training_memory(wildcards, input, attempt):
     """Memory of a training, from the size of the stores that it reads and the model's memory_mb."""
-    return attempt * training_mb(input.size_mb, trained_settings(wildcards)["memory_mb"])
+    return attempt * training_mb(size_mb(input), trained_settings(wildcards)["memory_mb"])
 
 
 def training_duration(wildcards, input, attempt):
     """Time limit of a training, from the size of the stores that it reads and the largest number of epochs."""
-    return attempt * training_minutes(input.size_mb, most_epochs(trained_settings(wildcards)))
+    return attempt * training_minutes(size_mb(input), most_epochs(trained_settings(wildcards)))
 
 
 def projection_duration(wildcards, input, attempt):
     """Time limit of a projection: an hour, and a minute per 100 MB of the stores that it reads."""
-    return attempt * (60 + math.ceil(input.size_mb / 100))
+    return attempt * (60 + math.ceil(size_mb(input) / 100))
 
 
 def gpus():

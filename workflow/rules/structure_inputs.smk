@@ -12,6 +12,11 @@ def observable_table(wildcards):
     return [table.replace("{trajectory}", wildcards.trajectory)] if table else []
 
 
+def observable_settings(wildcards):
+    """Which observables are measured."""
+    return SYSTEMS[wildcards.system]["observables"]
+
+
 def importance_table(wildcards):
     """Importance of the tokens for the model, if it is a network on tokens."""
     model = SYSTEMS[wildcards.system]["models"][wildcards.model]

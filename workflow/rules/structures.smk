@@ -20,7 +20,7 @@ rule measure_observables:
         mem_mb=memory(2000),
         runtime=duration(240),
     params:
-        settings=lookup(dpath="{system}/observables", within=SYSTEMS),
+        settings=observable_settings,
         source=source_digest("measure_observables"),
     script:
         "../../scripts/measure_observables.py"
