@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from geom2msm.judgement import read_json
 from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, state_color, time_unit, timescale_axis
+from geom2msm.style import looks, save_figure, start_figure, state_color, time_unit, timescale_axis
 
 SECOND_HALF = 0.515  # just beside the first half
 
@@ -33,7 +33,7 @@ def main(convergence: str, verdict: str, style: str, pdf: str, png: str, table: 
     unit, unit_ps = time_unit(parts.estimate[is_time])
     figure, axes = start_figure(style, columns=2, panels=(1, 2))
     times, populations = axes[0]
-    for (name, rows), color, marker in zip(parts[is_time].groupby("quantity"), GRAYS * 4, MARKERS * 4, strict=False):
+    for (name, rows), (color, marker) in zip(parts[is_time].groupby("quantity"), looks(), strict=False):
         numbers = ["estimate", "lower", "upper"]
         in_unit = rows.assign(**rows[numbers] / unit_ps)
         plot_quantity(times, in_unit, color=color, marker=marker, label=f"$t_{{{name[1:]}}}$")

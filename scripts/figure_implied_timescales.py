@@ -6,7 +6,7 @@ from matplotlib.patches import Polygon
 
 from geom2msm.lag_choice import scan_with_members
 from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, lag_axis, save_figure, start_figure, time_unit, timescale_axis
+from geom2msm.style import lag_axis, looks, save_figure, start_figure, time_unit, timescale_axis
 
 NEVER, EVER = 1e-9, 1e9
 
@@ -17,7 +17,7 @@ def plot_implied_timescales(ax: Axes, timescales: pd.DataFrame, *, lag: float, u
     `timescales` has the columns lag, process (1 is t2), estimate, mean, lower, upper, members_lowest, members_highest.
     Grey: timescales shorter than the lag, which a model cannot resolve.
     """
-    for (process, curve), color, marker in zip(timescales.groupby("process"), GRAYS, MARKERS, strict=False):
+    for (process, curve), (color, marker) in zip(timescales.groupby("process"), looks(), strict=False):
         ax.plot(curve.lag, curve.estimate, color=color, marker=marker, label=f"$t_{{{process + 1}}}$")
         ax.plot(curve.lag, curve["mean"], color=color, linestyle=":")
         ax.fill_between(curve.lag, curve.lower, curve.upper, color=color, alpha=0.25, linewidth=0)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
+from geom2msm.style import looks, save_figure, start_figure
 
 # What the columns of a history end with, and its name on the axis.
 QUANTITIES = {"score": "VAMP-2 score", "loss": "information bottleneck loss"}
@@ -18,7 +18,7 @@ def plot_learning_curves(ax: Axes, curves: pd.DataFrame, *, role: str, quantity:
 
     `curves` has the columns fold, seed, epoch, training_<quantity>, <role>_<quantity>, kept.
     """
-    for (seed, curve), color, marker in zip(curves.groupby("seed"), GRAYS, MARKERS, strict=False):
+    for (seed, curve), (color, marker) in zip(curves.groupby("seed"), looks(), strict=False):
         training, held_out = (curve[f"{data}_{quantity}"] for data in ("training", role))
         ax.plot(curve.epoch, training, color=color, linestyle="--", label=f"seed {seed}, training")
         kept = list(curve.kept)

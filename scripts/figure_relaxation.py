@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure, state_color, time_unit
+from geom2msm.style import looks, save_figure, start_figure, state_color, time_unit
 
 
 def plot_curve(ax: Axes, curve: pd.DataFrame, *, color: str, marker: str, label: str) -> None:
@@ -32,7 +32,7 @@ def main(relaxation: str, verdict: str, style: str, pdf: str, png: str, table: s
     figure, axes = start_figure(style, columns=2, panels=(1, 2))
     correlation, relaxing = axes.flat
     processes = in_unit[in_unit.kind == "autocorrelation"].groupby("index")
-    for (process, curve), color, marker in zip(processes, GRAYS, MARKERS, strict=False):
+    for (process, curve), (color, marker) in zip(processes, looks(), strict=False):
         plot_curve(correlation, curve, color=color, marker=marker, label=f"process {process}, $t_{{{process + 1}}}$")
     for state, curve in in_unit[in_unit.kind == "relaxation"].groupby("index"):
         plot_curve(relaxing, curve, color=state_color(state), marker="o", label=f"state {state}")

@@ -1,5 +1,7 @@
 """VAMP-2 scores of a sweep as groups of bars, such as operators for every window of merged tokens."""
 
+import itertools
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -7,7 +9,7 @@ from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure
 from geom2msm.sweep_summary import LINES, SweepPoints, read_points
 
-LOOKS = (("0.35", ""), ("0.65", ""), ("0.9", ""), ("0.9", "///"), ("0.65", "..."))
+LOOKS = [(gray, hatch) for hatch in ("", "///", "...", "xxx") for gray in ("0.35", "0.65", "0.9")]
 GROUP_WIDTH = 0.8
 # The score of a model that found nothing: that of the constant function.
 NOTHING = 1.0
@@ -17,7 +19,7 @@ def plot_sweep_bars(ax: Axes, sweep: SweepPoints) -> None:
     """Mean and standard deviation of the validation score, its members as points, the training score as an outline."""
     groups, curves = sweep.values(sweep.x), list(sweep.curves())
     width = GROUP_WIDTH / len(curves)
-    for number, ((label, points), (color, hatch)) in enumerate(zip(curves, LOOKS, strict=False)):
+    for number, ((label, points), (color, hatch)) in enumerate(zip(curves, itertools.cycle(LOOKS), strict=False)):
         shift = (number + 0.5) * width - GROUP_WIDTH / 2
         x = np.array([groups.index(value) for value in points[sweep.x]]) + shift
         look = {"width": width, "bottom": NOTHING, "hatch": hatch, "edgecolor": "0"}

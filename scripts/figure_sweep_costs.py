@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
+from geom2msm.style import looks, save_figure, start_figure
 from geom2msm.sweep_summary import LINES, SweepPoints, read_points
 
 LABELS = {
@@ -15,7 +15,7 @@ LABELS = {
 
 def plot_sweep_costs(ax: Axes, sweep: SweepPoints, *, cost: str) -> None:
     """Mean and standard deviation of one cost against x, one curve per value of the series; baselines lie across."""
-    for (label, points), color, marker in zip(sweep.curves(), GRAYS, MARKERS, strict=False):
+    for (label, points), (color, marker) in zip(sweep.curves(), looks(), strict=False):
         curve = points.sort_values(sweep.x)
         spread = curve[f"{cost}_sd"].fillna(0)
         ax.errorbar(curve[sweep.x], curve[f"{cost}_mean"], spread, color=color, marker=marker, label=label)

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import GRAYS, MARKERS, save_figure, start_figure
+from geom2msm.style import looks, save_figure, start_figure
 from geom2msm.sweep_summary import CROSSES, LINES, SweepPoints, read_points
 
 
@@ -13,7 +13,7 @@ def plot_sweep_curves(ax: Axes, sweep: SweepPoints) -> None:
 
     A baseline is a cross where it stands along x, or a line where x is nothing to it.
     """
-    for (label, points), color, marker in zip(sweep.curves(), GRAYS, MARKERS, strict=False):
+    for (label, points), (color, marker) in zip(sweep.curves(), looks(), strict=False):
         curve = points.sort_values(sweep.x)
         spread = curve.score_validation_sd.fillna(0)
         ax.errorbar(

@@ -6,6 +6,7 @@ jsonschema only (both come with Snakemake).
 
 import difflib
 import glob
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -29,11 +30,15 @@ class ConfigError(ValueError):
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML loader that refuses a key written twice, of which plain YAML keeps the last, silently."""
+    """YAML loader that refuses keys that are no text, and a key written twice, of which plain YAML keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
+            if not isinstance(key, str):
+                raise ConfigError(
+                    f"key {key!r} is no text (line {node.start_mark.line + 1} and below); put it in quotes"
+                )
             if keys.count(key) > 1:
                 raise ConfigError(f"key {key!r} stands there twice (line {node.start_mark.line + 1} and below)")
         return super().construct_mapping(node, deep=deep)
@@ -84,13 +89,21 @@ def model_schema(model: Mapping) -> dict:
     return schema | {"properties": properties | read_schema(f"mixer_{mixer}")["properties"]}
 
 
+def _type(validator: object, kind: str | list[str], value: object, schema: dict) -> Iterator[ValidationError]:
+    """A number is a finite one: YAML knows .inf and .nan, too."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield ValidationError(f"{value!r} is not finite")
+    else:
+        yield from Draft202012Validator.VALIDATORS["type"](validator, kind, value, schema)
+
+
 def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
     """In JSON Schema `$` is the very end of a text; Python's matches before a last newline, too."""
     if isinstance(value, str) and not re.search(re.sub(r"[$]$", r"\\Z", pattern), value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})
+Validator = validators.extend(Draft202012Validator, {"pattern": _pattern, "type": _type})
 
 
 def validated(document: dict, schema: dict, *, file: str, key: str = "") -> dict:
@@ -122,13 +135,15 @@ def _sentence(error: ValidationError, *, prefix: str) -> str:
     """Name the key, what was found and what is expected."""
     path = [part for part in (prefix, *map(str, error.absolute_path)) if part]
     where = ".".join(path) or "the file"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{where} has the name {error.instance!r}, but names must match {error.validator_value}"
     if error.validator == "additionalProperties":
         return _unknown_key(error, path)
     if error.validator == "required":
         missing = error.message.split("'")[1]
         return f"{'.'.join([*path, missing])} is missing: {_description(error.schema, missing)}"
     expected = {
-        "type": lambda: f"of type {error.validator_value}",
+        "type": lambda: "finite" if isinstance(error.instance, float) else f"of type {error.validator_value}",
         "not": lambda: "left out",
         "enum": lambda: "one of " + ", ".join(map(repr, error.validator_value)),
         "const": lambda: repr(error.validator_value),
@@ -179,8 +194,8 @@ def load_system(file: str, *, encoders: Mapping) -> dict:
     system = validated(read_yaml(file), read_schema("system"), file=file)
     for name, model in system["models"].items():
         system["models"][name] = validated(model, model_schema(model), file=file, key=f"models.{name}")
-    for problem in system_problems(system, encoders):
-        raise ConfigError(f"{file}: {problem}")
+    if problems := list(system_problems(system, encoders)):
+        raise ConfigError(f"{file}: {'; '.join(problems)}")
     return system
 
 
@@ -214,6 +229,17 @@ def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
         weights = trajectories.get("log_weights", "").replace("{trajectory}", name)
         if weights and not Path(weights).is_file():
             raise ConfigError(f"{file}: trajectories.log_weights: there is no file {weights} for {path}")
+    return found
+
+
+def trajectories_to_split(system: Mapping, *, file: str) -> dict[str, str]:
+    """The same, refused where there are fewer than folds that hold out whole ones."""
+    found, split = trajectory_files(system, file=file), system["split"]
+    if split["scheme"] == "trajectories" and len(found) < split["n_folds"]:
+        raise ConfigError(
+            f"{file}: split.n_folds is {split['n_folds']}, but the number of trajectories is {len(found)}; whole "
+            "trajectories are held out: lower n_folds, give more of them, or set split.scheme to blocks"
+        )
     return found
 
 

@@ -18,6 +18,8 @@ def system_problems(system: Mapping, encoders: Mapping) -> Iterator[str]:
             yield f"msm.{role} is {msm[role]!r}, but models has {', '.join(models)}"
     if msm["lag_ps"] not in msm["scan_lags_ps"]:
         yield f"msm.scan_lags_ps does not contain msm.lag_ps = {msm['lag_ps']:g}; add it"
+    if msm["n_macrostates"] > msm["n_microstates"]:
+        yield f"msm.n_macrostates is {msm['n_macrostates']}, but msm.n_microstates = {msm['n_microstates']}; lower it"
     for rule in system["tokens"]["rules"]:
         if ("name" in rule) != (rule["per"] == "fragment"):
             yield f"tokens.rules: {rule['selection']!r}: a rule needs a name if, and only if, it is per: fragment"
@@ -68,6 +70,11 @@ def model_problems(model: Mapping, system: Mapping, *, key: str) -> Iterator[str
         )
     if model.get("reversible") and model.get("lobes") == 2:
         yield f"{key}: reversible: true needs lobes: 1, for a reversible process looks the same both ways"
+    if model.get("hidden_channels", 0) % model.get("n_heads", 1):
+        yield (
+            f"{key}: hidden_channels = {model['hidden_channels']} is not a multiple of n_heads = {model['n_heads']}; "
+            "change one of them"
+        )
     usable = [name for name, other in system["models"].items() if other["kind"] != "spib"]
     if model["kind"] == "spib" and model["initial_labels"] not in usable:
         yield (

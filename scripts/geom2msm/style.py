@@ -1,6 +1,7 @@
 """How every figure looks and is saved; sizes, fonts and colors themselves are in config/figures.mplstyle."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 import matplotlib
 import matplotlib.style
@@ -47,6 +48,12 @@ def save_figure(figure: Figure, table: pd.DataFrame, *, pdf: str, png: str, csv:
         figure.savefig(part, format="png", metadata={"Software": "geom2msm"})
     with replace_when_complete(csv) as part:
         table.to_csv(part, index=False, float_format="%.7g")
+
+
+def looks() -> Iterator[tuple[str, str]]:
+    """Gray and marker of one curve after another; those of the first 25 all differ."""
+    for number in itertools.count():
+        yield GRAYS[number % len(GRAYS)], MARKERS[(number + number // len(MARKERS)) % len(MARKERS)]
 
 
 def state_color(state: int | np.integer) -> str:

@@ -28,7 +28,7 @@ def test_denoising_works_on_a_protein(name, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     for needed in (PROTEIN, Path(ENCODERS[name]["weights"]["path"])):
         if not needed.exists():
-            pytest.skip(f"{needed} is not here; see docs/tutorial.md for where the data comes from")
+            pytest.skip(f"{needed} is not here; see docs/data.md for where the data comes from")
     weights = str(tmp_path / "weights.safetensors")
     prepare_encoder.main(weights, encoder=name, settings=ENCODERS[name])
     encoder, card = load_encoder(weights)

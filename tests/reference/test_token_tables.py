@@ -19,7 +19,7 @@ PROTEIN_CA, NUCLEIC_C1 = ("protein", "CA"), ("nucleic", "C1'")
 def system(repository, name, selection, per="residue"):
     path = repository / "data" / name
     if not path.exists():
-        pytest.skip(f"data/{name} is not here; see docs/tutorial.md for where the data comes from")
+        pytest.skip(f"data/{name} is not here; see docs/data.md for where the data comes from")
     topology = load_topology(str(path))
     atoms = select_atoms(topology, selection, file=str(path))
     labels = residue_labels(str(path), topology)

@@ -53,7 +53,7 @@ def test_forward_and_head_equal_those_of_torchmd_net(dtype, tolerance, uv, tmp_p
 @in_both_precisions
 def test_the_published_checkpoint_gives_what_it_gives_in_torchmd_net(dtype, tolerance, uv, tmp_path):
     if not CHECKPOINT.exists():
-        pytest.skip(f"{CHECKPOINT} is not here; see docs/tutorial.md for where the data comes from")
+        pytest.skip(f"{CHECKPOINT} is not here; see docs/data.md for where the data comes from")
     config = TorchMDETConfig(6, 64, 8, 64, 0.75)
     weights = read_geom2vec(str(CHECKPOINT), "torchmd_et")
     encoder = build_encoder(config, weights, origin=str(CHECKPOINT)).requires_grad_(False).to(dtype)

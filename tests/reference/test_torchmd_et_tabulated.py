@@ -73,7 +73,7 @@ def test_tables_and_compilation_change_nothing_and_nothing_is_compiled_twice(con
 @pytest.mark.parametrize("rule", RULES)
 def test_tables_hold_the_weights_of_the_published_checkpoint(rule):
     if not CHECKPOINT.exists():
-        pytest.skip(f"{CHECKPOINT} is not here; see docs/tutorial.md for where the data comes from")
+        pytest.skip(f"{CHECKPOINT} is not here; see docs/data.md for where the data comes from")
     config = TorchMDETConfig(6, 64, 8, 64, 0.75)
     weights = read_geom2vec(str(CHECKPOINT), "torchmd_et")
     encoder = build_encoder(config, weights, origin=str(CHECKPOINT)).eval().requires_grad_(False)

@@ -53,7 +53,7 @@ def test_the_committed_weights_know_alanine_dipeptide(selection, least, tmp_path
     assert {trial["neighbor_rule"] for trial in found["trials"]} == {"nearest32", "all", "first32"}
 
 
-@pytest.mark.skipif(not PROTEIN.exists(), reason="data/trpcage_native is not here; see docs/tutorial.md")
+@pytest.mark.skipif(not PROTEIN.exists(), reason="data/trpcage_native is not here; see docs/data.md")
 @pytest.mark.filterwarnings("ignore:Unlikely unit cell")
 def test_the_committed_weights_know_a_protein(tmp_path):
     files = described(

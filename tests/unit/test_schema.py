@@ -8,10 +8,18 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from geom2msm.config_reference import config_reference, schema_names
-from geom2msm.schema import ConfigError, load_encoders, load_system, longest_lag_ps, read_schema, trajectory_files
+from geom2msm.schema import (
+    ConfigError,
+    load_encoders,
+    load_system,
+    longest_lag_ps,
+    read_schema,
+    trajectories_to_split,
+    trajectory_files,
+)
 
 ROOT = Path(__file__).parents[2]
-SYSTEMS = sorted((ROOT / "config" / "systems").glob("*.yaml"))
+SYSTEMS = [ROOT / "config" / "template.yaml", *sorted((ROOT / "config" / "systems").glob("*.yaml"))]
 ENCODERS = {"visnet_l6_h64": {}}
 
 
@@ -42,7 +50,7 @@ def test_defaults_are_filled_in_at_every_level(system, tmp_path):
     file.write_text(yaml.safe_dump(system))
     filled = load_system(str(file), encoders=ENCODERS)
     assert filled["neighbor_rule"] == "nearest32"
-    assert filled["trajectories"]["selection"] == "not element H"
+    assert filled["trajectories"]["selection"] == "not water and not element H"
     assert filled["models"]["vampnet"]["hidden_channels"] == 64
     # A whole section that is absent, too.
     assert filled["tokens"]["rules"] == [{"selection": "all", "per": "residue"}]
@@ -89,6 +97,51 @@ def test_features_and_tokens_have_their_own_mixers(system, tmp_path):
     system["models"]["vampnet"]["feature"] = "residue_distances"
     message = "models.vampnet: mixer: mlp works on a feature"
     assert refusal(tmp_path, system).startswith(message)
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+def test_numbers_are_finite(system, tmp_path, value):
+    system["msm"]["lag_ps"] = "LAG"
+    document = yaml.safe_dump(system).replace("LAG", value)
+    assert refusal(tmp_path, document).startswith(f"msm.lag_ps is {float(value.replace('.', ''))}, but must be finite")
+
+
+def test_keys_are_text(system, tmp_path):
+    assert "key 1 is no text" in refusal(tmp_path, yaml.safe_dump(system).replace("vampnet:", "1:"))
+
+
+def test_a_name_that_cannot_be_one_is_said_to_be_a_name(system, tmp_path):
+    system["models"]["VampNet"] = system["models"].pop("vampnet")
+    assert refusal(tmp_path, system).startswith("models has the name 'VampNet', but names must match")
+
+
+def test_all_mistakes_that_no_schema_sees_are_named_at_once(system, tmp_path):
+    system["msm"]["scan_lags_ps"] = [1.0, 3.0]
+    system["models"]["vampnet"] |= {"mixer": "transformer", "hidden_channels": 30, "n_heads": 4, "lag_ps": 2.5}
+    message = refusal(tmp_path, system)
+    for part in (
+        "scan_lags_ps does not contain",
+        "hidden_channels = 30 is not a multiple of n_heads = 4",
+        "lag_ps = 2.5",
+    ):
+        assert part in message
+
+
+def test_there_are_at_least_as_many_microstates_as_macrostates(system, tmp_path):
+    system["msm"] |= {"n_macrostates": 5, "n_microstates": 4}
+    assert refusal(tmp_path, system).startswith("msm.n_macrostates is 5, but msm.n_microstates = 4")
+
+
+@pytest.mark.parametrize("n_runs", [1, 3])
+def test_whole_trajectories_are_at_least_as_many_as_folds(system, n_runs):
+    system["trajectories"]["simulate"]["n_runs"] = n_runs
+    system["split"] = {"scheme": "trajectories", "n_folds": n_runs}
+    assert len(trajectories_to_split(system, file="mine.yaml")) == n_runs
+    system["split"]["n_folds"] += 1
+    with pytest.raises(ConfigError, match=f"n_folds is {n_runs + 1}, but the number of trajectories is {n_runs}"):
+        trajectories_to_split(system, file="mine.yaml")
+    system["split"]["scheme"] = "blocks"
+    assert len(trajectories_to_split(system, file="mine.yaml")) == n_runs
 
 
 def test_a_reversible_model_has_one_lobe(system, tmp_path):

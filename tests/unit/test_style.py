@@ -1,6 +1,6 @@
 """Colors, sizes, numbers and bytes that all figures share."""
 
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 import matplotlib
@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
+from figure_implied_timescales import plot_implied_timescales
 from geom2msm.style import (
     GRAYS,
     label_torsion_axes,
+    looks,
     save_figure,
     short_number,
     start_figure,
@@ -155,3 +158,16 @@ def test_the_legend_names_states_and_puts_dropped_frames_last():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["state 1", "state 2", "not in the model"]
     label_torsion_axes(axes[0, 0])
     assert axes[0, 0].get_xlabel() == "φ (°)"
+
+
+def test_twenty_five_curves_are_told_apart():
+    assert len(set(islice(looks(), 25))) == 25
+
+
+def test_every_process_is_drawn_however_many_there_are():
+    numbers = dict.fromkeys(("estimate", "mean", "lower", "upper", "members_lowest", "members_highest"), 1.0)
+    rows = [{"lag": lag, "process": process} | numbers for lag in (1.0, 2.0) for process in range(1, 9)]
+    ax = Figure().subplots()
+    plot_implied_timescales(ax, pd.DataFrame(rows), lag=1.0, unit="ps")
+    drawn = [label for label in ax.get_legend_handles_labels()[1] if label.startswith("$t_")]
+    assert drawn == [f"$t_{{{number}}}$" for number in range(2, 10)]

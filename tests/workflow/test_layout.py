@@ -25,13 +25,13 @@ LAYERS = [
     {"log", "peak_memory", "provenance", "units", "formats", "schema", "config_reference", "download", "judgement"}
     | {"schema_checks", "sweeps", "sweep_table", "resource_estimates", "papers"},
     {"residues", "elements", "topology_files", "topology", "token_rules", "token_table"},
-    {"periodic", "molecules", "trajectory_text", "trajectory_headers", "trajectory_formats"},
+    {"periodic", "molecules", "complexes", "trajectory_text", "trajectory_headers", "trajectory_formats"},
     {"trajectory", "trajectory_checks", "torsions", "distances", "log_weights", "simulation"}
     | {"observables", "named_observables", "contacts"},
     {"plain_zip", "frame_reader", "store", "joined_store", "frame_table", "tokens"},
     {"environment"},
     {"encoder"},
-    {"pairs", "splits"},
+    {"pairs", "runs", "splits"},
     {"mixers", "covariances", "vamp"},
     {"stored_tokens", "token_pairs", "tica"},
     {"vampnet", "training_state", "training", "history", "projection", "ensemble"}
@@ -193,7 +193,7 @@ def test_ruff_finds_nothing(command):
 def test_every_system_gives_a_complete_graph_of_jobs(system):
     files = yaml.safe_load((ROOT / "config" / "systems" / f"{system}.yaml").read_text())["trajectories"]
     if "topology" in files and not (ROOT / files["topology"]).exists():
-        pytest.skip(f"{files['topology']} is not here; see docs/tutorial.md for where the data comes from")
+        pytest.skip(f"{files['topology']} is not here; see docs/data.md for where the data comes from")
     result = snakemake("--dry-run", "--quiet", "rules", "--config", f"systems=[{system}]", "--forceall")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "figure_implied_timescales" in result.stdout

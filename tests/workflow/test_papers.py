@@ -16,7 +16,7 @@ def dry_run(snakemake: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_a_figure_whose_data_is_at_hand_is_made_without_editing_the_config(snakemake):
     if not (ROOT / "data/ala2_implicit").exists():
-        pytest.skip("data/ala2_implicit is not here; see docs/tutorial.md for where it comes from")
+        pytest.skip("data/ala2_implicit is not here; see docs/data.md for where it comes from")
     result = dry_run(snakemake, "paper_s2_fig2")
     assert result.returncode == 0, result.stdout + result.stderr
     # Nothing of the systems that config.yaml names, and no other figure.

@@ -51,7 +51,7 @@ def test_every_sweep_gives_a_complete_graph_of_jobs(file, snakemake, monkeypatch
     sweep = expanded(file)
     topology = yaml.safe_load(Path(f"config/systems/{sweep.system}.yaml").read_text())["trajectories"].get("topology")
     if topology and not Path(topology).exists():
-        pytest.skip(f"{topology} is not here; see docs/tutorial.md for where the data comes from")
+        pytest.skip(f"{topology} is not here; see docs/data.md for where the data comes from")
     jobs = planned_jobs(snakemake, "systems=[alanine_dipeptide]", f"sweeps=[{file.stem}]", target=["sweeps"])
     trained = sum(int(number) for name, number in jobs.items() if name.endswith("_of_sweep"))
     assert trained == len(sweep.members()) + 1  # the split
@@ -62,7 +62,7 @@ def test_every_sweep_gives_a_complete_graph_of_jobs(file, snakemake, monkeypatch
 
 def test_a_plain_run_does_nothing_for_a_sweep(snakemake):
     if not (ROOT / "data/pentapeptide").exists():
-        pytest.skip("data/pentapeptide is not here; see docs/tutorial.md for where the data comes from")
+        pytest.skip("data/pentapeptide is not here; see docs/data.md for where the data comes from")
     with_sweep, without = (planned_jobs(snakemake, f"sweeps=[{name}]") for name in ("pentapeptide_widths", ""))
     assert without["train_vampnet"] == "4"
     assert with_sweep == without

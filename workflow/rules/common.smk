@@ -17,7 +17,7 @@ from geom2msm.schema import (
     load_system,
     longest_lag_ps,
     read_schema,
-    trajectory_files,
+    trajectories_to_split,
     validated,
 )
 from geom2msm.sweeps import expand_sweep, read_sweep
@@ -49,7 +49,7 @@ try:
         name: expand_sweep(file, systems=SYSTEMS, encoders=ENCODERS["encoders"]) for name, file in SWEEP_FILES.items()
     }
     TRAJECTORIES = {
-        name: trajectory_files(system, file=f"{FOLDER}/systems/{name}.yaml") for name, system in SYSTEMS.items()
+        name: trajectories_to_split(system, file=f"{FOLDER}/systems/{name}.yaml") for name, system in SYSTEMS.items()
     }
 except ConfigError as error:
     raise WorkflowError(str(error))
