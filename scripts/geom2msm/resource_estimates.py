@@ -13,7 +13,7 @@ EMBEDDING_MB, EMBEDDING_MB_PER_ATOM = 1200, 0.03
 # Fused kernel, width 64: 0.04 ms for small molecules to 0.1 ms; plain PyTorch takes seven times as long.
 EMBEDDING_SECONDS_PER_ATOM = 4.0e-4
 # Python and torch: 500 MB with 61 MB of tokens. Training, selection and validation have a buffer each.
-TRAINING_MB, N_BUFFERS, COPIES = 1200, 3, 1.3
+TRAINING_MB, N_BUFFERS, COPIES = 700, 3, 1.3
 # 4 ms for the mixer `sum`, up to 40 ms for those with attention.
 TRAINING_SECONDS_PER_MB_AND_EPOCH = 0.1
 START_MINUTES = 20
@@ -29,9 +29,10 @@ def embedding_minutes(n_frames: int, n_atoms: int) -> int:
     return START_MINUTES + math.ceil(n_frames * n_atoms * EMBEDDING_SECONDS_PER_ATOM / 60)
 
 
-def training_mb(stored_mb: float, buffer_mb: float) -> int:
-    """Memory of a training, bounded by the buffers through which pass what does not fit."""
-    return math.ceil(JOB_MB + TRAINING_MB + COPIES * min(stored_mb, N_BUFFERS * buffer_mb))
+def training_mb(stored_mb: float, settings: Mapping) -> int:
+    """Memory of a training, bounded by the buffers through which pass what does not fit, and by that of a batch."""
+    frames_mb = COPIES * min(stored_mb, N_BUFFERS * settings["memory_mb"])
+    return math.ceil(JOB_MB + TRAINING_MB + frames_mb + settings["batch_memory_mb"])
 
 
 def most_epochs(settings: Mapping) -> int:

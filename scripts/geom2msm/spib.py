@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from geom2msm.gradient_parts import GradientParts
 from geom2msm.mixers.build import LobeConfig, build_lobe, split_settings
 from geom2msm.mixers.layout import TokenLayout
 from geom2msm.mixers.lobe import Lobe
@@ -45,6 +46,7 @@ class SpibConfig:
     states_are_microstates: bool = True
     feature: str | None = None
     memory_mb: int = 2000
+    batch_memory_mb: int = 1000
     control: str = "none"
 
     @classmethod
@@ -87,6 +89,7 @@ class Spib(nn.Module):
         super().__init__()
         latent, hidden, n_states = config.lobe.dimensions, config.decoder_channels, len(representatives[0])
         self.config, self.lobe = config, lobe
+        self.in_parts = GradientParts(config.batch_memory_mb)
         self.log_variance = nn.Parameter(torch.zeros(()))
         self.decoder = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
         self.state_logits = nn.Linear(hidden, n_states)
@@ -112,7 +115,7 @@ class Spib(nn.Module):
 
     def forward(self, *tokens: Tensor) -> Float[Tensor, "frame latent"]:
         """mu(x) of frames, the collective variables."""
-        return self.lobe(*tokens)
+        return self.in_parts(self.lobe, tokens)
 
     def log_probabilities(self, latent: Float[Tensor, "frame latent"]) -> Float[Tensor, "frame state"]:
         """log q(y | z) for every state y."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from geom2msm.gradient_parts import GradientParts
 from geom2msm.mixers.build import LobeConfig, build_lobe, split_settings
 from geom2msm.mixers.layout import TokenLayout
 from geom2msm.stored_tokens import Tokens
@@ -34,6 +35,7 @@ class VampnetConfig:
     lobes: int = 1
     feature: str | None = None
     memory_mb: int = 2000
+    batch_memory_mb: int = 1000
     precision: str = "float32"
     control: str = "none"
 
@@ -60,6 +62,7 @@ class Lobes(nn.Module):
         self.lobe = build_lobe(config.lobe, layout)
         self.lobe_lag = build_lobe(config.lobe, layout) if config.lobes == 2 else None
         self.precision = PRECISIONS[config.precision]
+        self.in_parts = GradientParts(config.batch_memory_mb)
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +78,7 @@ class Lobes(nn.Module):
     def apply_lobe(self, lobe: nn.Module, tokens: Tokens) -> Float[Tensor, "frame dimension"]:
         """Outputs of frames. They return to the processor, where the algebra of small matrices in float64 is faster."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            outputs = lobe(*tokens.to(self.device))
+            outputs = self.in_parts(lobe, tokens.to(self.device))
         return outputs.float().to("cpu")
 
     @torch.inference_mode()

@@ -50,8 +50,8 @@ def trained_settings(wildcards):
 
 
 def training_memory(wildcards, input, attempt):
-    """Memory of a training, from the size of the stores that it reads and the model's memory_mb."""
-    return attempt * training_mb(size_mb(input), trained_settings(wildcards)["memory_mb"])
+    """Memory of a training, from the size of the stores that it reads and the memory that the model may take."""
+    return attempt * training_mb(size_mb(input), trained_settings(wildcards))
 
 
 def training_duration(wildcards, input, attempt):
