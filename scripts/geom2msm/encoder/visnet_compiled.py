@@ -7,6 +7,7 @@ from a table; what the first and the last layer do not use is not computed for e
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -22,21 +23,21 @@ from geom2msm.encoder.radial_table import node_count, radial_position, radial_ta
 from geom2msm.encoder.visnet import ViSNet
 
 # Edges and atoms at once: a processor keeps their arrays in its cache, a GPU wants to be filled.
-BLOCK_EDGES = {"cpu": 2048, "cuda": 1 << 18}
-BLOCK_ATOMS = {"cpu": 256, "cuda": 1 << 16}
+BLOCK_EDGES = {"cpu": 4096, "cuda": 1 << 18}
+BLOCK_ATOMS = {"cpu": 1024, "cuda": 1 << 16}
 # Lengths that differ from call to call are compiled as variables, which must not be 1: arrays of atoms are padded.
 ATOM_MULTIPLE = 16
 # Rows of edges that are added to an atom's sums at once.
 PARTS = 4
 COMPILED = (
-    pieces.neighborhood, pieces.first_state, pieces.first_layer, pieces.middle_layer, pieces.last_layer,
-    pieces.collect, pieces.update, pieces.project, pieces.finish,
+    pieces.neighborhood, pieces.first_layer, pieces.middle_layer, pieces.last_layer,
+    pieces.collect, pieces.advance, pieces.finish,
 )  # fmt: skip
-# What the atoms bring into each kind of layer.
-SENT_IN = {
-    "first_layer": ("query", "sent"),
-    "middle_layer": ("query", "sent", "unit", "target", "source"),
-    "last_layer": ("query", "sent", "unit"),
+# What the atoms bring into each kind of layer besides query, key and value.
+BROUGHT_IN = {
+    "first_layer": ("scalars",),
+    "middle_layer": ("unit", "target", "source"),
+    "last_layer": ("unit",),
 }
 
 
@@ -50,35 +51,45 @@ class Weights(nn.Module):
 
 
 @dataclass(frozen=True)
-class EdgeBlock:
-    """Geometry of a range of rows of edges; `node` and `weights` are the places in the radial tables."""
+class Arrays:
+    """What the pieces work on in place: states of atoms, what they bring into a layer, sums over rows of edges."""
 
-    rows: slice
+    scalars: Float[Tensor, "atom channel"]
+    vectors: Float[Tensor, "atom 3 channel"]
+    attention: Float[Tensor, "atom thrice_channel"]
+    unit: Float[Tensor, "atom 3 channel"]
+    target: Float[Tensor, "atom 3 channel"]
+    source: Float[Tensor, "atom 3 channel"]
+    product: Float[Tensor, "atom channel"]
+    third: Float[Tensor, "atom 3 channel"]
+    scalar_sum: Float[Tensor, "atom channel"]
+    vector_sum: Float[Tensor, "atom 3 channel"]
+    scalar_rows: Float[Tensor, "row_and_one channel"]
+    vector_rows: Float[Tensor, "row_and_one 3 channel"]
+
+
+@dataclass(frozen=True)
+class EdgeBlock:
+    """A range of rows of edges: sums (parts of the arrays), state, geometry, and the place in the radial tables."""
+
+    scalar_sum: Float[Tensor, "row channel"]
+    vector_sum: Float[Tensor, "row 3 channel"]
+    state: Float[Tensor, "edge channel"]
+    geometry: Float[Tensor, "row slot 5"]
     senders: Int[Tensor, "row slot"]
     centers: Int[Tensor, " row"]
-    mask: Float[Tensor, "row slot"]
-    direction: Float[Tensor, "row slot 3"]
-    envelope: Float[Tensor, "row slot"]
     node: Int[Tensor, "row slot"]
     weights: Float[Tensor, "row slot 4"]
 
 
 @dataclass(frozen=True)
-class Arrays:
-    """What the pieces work on in place: states, what atoms bring into a layer, sums over rows of edges."""
+class AtomBlock:
+    """A range of atoms: parts of the arrays, grouped as `pieces` takes them, and the rows of each atom in groups."""
 
-    scalars: Float[Tensor, "atom channel"]
-    vectors: Float[Tensor, "atom flat"]
-    query: Float[Tensor, "atom channel"]
-    sent: Float[Tensor, "atom twice_channel"]
-    unit: Float[Tensor, "atom flat"]
-    target: Float[Tensor, "atom flat"]
-    source: Float[Tensor, "atom flat"]
-    state: Float[Tensor, "row slot channel"]
-    scalar_sum: Float[Tensor, "atom channel"]
-    vector_sum: Float[Tensor, "atom flat"]
-    scalar_rows: Float[Tensor, "row_and_one channel"]
-    vector_rows: Float[Tensor, "row_and_one flat"]
+    states: tuple[Tensor, ...]
+    sums: tuple[Tensor, ...]
+    brought: tuple[Tensor, ...]
+    parts: tuple[Int[Tensor, "atom part"], ...]
 
 
 class CompiledViSNet(nn.Module):
@@ -107,8 +118,14 @@ class CompiledViSNet(nn.Module):
         self.layers = nn.ModuleList(
             layer_weights(layer, piece=piece) for layer, piece in zip(block.vis_mp_layers, kinds, strict=True)
         )
-        self.norm = Weights(weight=block.out_norm.weight, bias=block.out_norm.bias, unit=block.vec_out_norm.weight)
-        self.compiled = {piece.__name__: torch.compile(piece, dynamic=False, fullgraph=True) for piece in COMPILED}
+        self.output = Weights(
+            norm_weight=block.out_norm.weight, norm_bias=block.out_norm.bias, unit_weight=block.vec_out_norm.weight
+        )  # fmt: skip
+        # Lets the C++ compiler compute a b + c in one instruction.
+        options = {"cpp.enable_floating_point_contract_flag": "fast"}
+        self.compiled = {
+            piece.__name__: torch.compile(piece, dynamic=False, fullgraph=True, options=options) for piece in COMPILED
+        }
 
     @torch.inference_mode()
     def forward(
@@ -121,17 +138,14 @@ class CompiledViSNet(nn.Module):
         rows = edge_rows(
             neighbors, width=width, block_rows=block_rows, atom_multiple=ATOM_MULTIPLE, part_multiple=PARTS
         )
-        edges = self._edge_blocks(positions_nm.float() * ANGSTROM_PER_NM, rows, block_rows)
-        atoms = ranges(len(rows.rows_of_atom), BLOCK_ATOMS[device])
-        arrays = self._embed(functional.pad(atomic_numbers, (0, len(rows.rows_of_atom) - n_atoms)), rows, edges)
-        for i, layer in enumerate(self.layers):
-            self._project(layer, arrays, atoms, first=i == 0)
+        arrays = empty_arrays(rows, self.embedding.own.shape[1], positions_nm.device)
+        edges = self._edge_blocks(positions_nm.float() * ANGSTROM_PER_NM, rows, arrays, block_rows)
+        atoms = atom_blocks(arrays, rows, BLOCK_ATOMS[device])
+        self._embed(functional.pad(atomic_numbers, (0, len(arrays.scalars) - n_atoms)), rows, arrays, edges)
+        for layer, following in pairwise([*self.layers, self.output]):
             self._send(layer, arrays, edges)
-            self._update(layer, arrays, atoms, rows)
-        for chunk in atoms:
-            states = variable_length(arrays.scalars[chunk], arrays.vectors[chunk])
-            self.compiled["finish"](*states, *self.norm.buffers())
-        return arrays.scalars[:n_atoms], arrays.vectors[:n_atoms].unflatten(1, (3, -1))
+            self._update(layer, following, arrays, atoms)
+        return arrays.scalars[:n_atoms], arrays.vectors[:n_atoms]
 
     @torch.inference_mode()
     def displacement(
@@ -140,81 +154,75 @@ class CompiledViSNet(nn.Module):
         """What the encoder's denoising head makes of these outputs."""
         return ViSNet.displacement(self, scalars, vectors)
 
-    def _edge_blocks(self, positions: Float[Tensor, "atom 3"], rows: EdgeRows, block_rows: int) -> list[EdgeBlock]:
-        """Geometry of all edges (positions in angstrom), cut into blocks."""
+    def _edge_blocks(
+        self, positions: Float[Tensor, "atom 3"], rows: EdgeRows, arrays: Arrays, block_rows: int
+    ) -> list[EdgeBlock]:
+        """All edges (positions in angstrom), cut into blocks."""
         displacement = functional.embedding(rows.senders, positions) - positions[rows.centers][:, None]
         if rows.shift is not None:
             displacement = displacement + rows.shift.to(positions.dtype) * ANGSTROM_PER_NM
         distance = displacement.square().sum(-1).sqrt() * rows.mask
         direction = displacement * (rows.mask / distance.clamp(min=1e-12))[..., None]
         envelope = 0.5 * (torch.cos(distance * (math.pi / self.cutoff)) + 1) * (distance < self.cutoff) * rows.mask
+        geometry = torch.cat([direction, envelope[..., None], rows.mask[..., None]], dim=-1)
         node, weights = radial_position(distance, alpha=self.alpha, cutoff=self.cutoff, count=self.n_nodes)
+        state = arrays.scalars.new_empty(rows.senders.numel(), arrays.scalars.shape[1])
+        width = rows.senders.shape[1]
         return [
-            EdgeBlock(block, rows.senders[block], rows.centers[block], rows.mask[block],
-                      direction[block], envelope[block], node[block], weights[block])
+            EdgeBlock(arrays.scalar_rows[block], arrays.vector_rows[block],
+                      state[block.start * width : block.stop * width], geometry[block],
+                      rows.senders[block], rows.centers[block], node[block], weights[block])
             for block in ranges(len(rows.centers), block_rows)
         ]  # fmt: skip
 
-    def _embed(self, atomic_numbers: Int[Tensor, " atom"], rows: EdgeRows, edges: list[EdgeBlock]) -> Arrays:
-        """All arrays, with the first states of atoms and edges in them."""
-        embedding = self.embedding
+    def _embed(
+        self, atomic_numbers: Int[Tensor, " atom"], rows: EdgeRows, arrays: Arrays, edges: list[EdgeBlock]
+    ) -> None:
+        """First scalars of atoms and what they bring into the first layer; there are no vectors yet."""
+        embedding, first = self.embedding, self.layers[0]
         own = functional.embedding(atomic_numbers, embedding.own)
-        sent = functional.embedding(atomic_numbers, embedding.sent)
-        arrays = empty_arrays(own, rows)
-        variable_length(sent)
+        (sent,) = variable_length(functional.embedding(atomic_numbers, embedding.sent))
         for edge in edges:
             self.compiled["neighborhood"](
-                arrays.scalar_rows[edge.rows], edge.node, edge.weights, edge.envelope, edge.senders, edge.centers,
+                edge.scalar_sum, edge.geometry, edge.node, edge.weights, edge.senders, edge.centers,
                 sent, embedding.neighborhood,
             )  # fmt: skip
         around = sum(functional.embedding(part, arrays.scalar_rows) for part in rows.rows_of_atom.unbind(1))
         arrays.scalars.copy_(functional.linear(torch.cat([own, around], dim=1), embedding.weight, embedding.bias))
-        for edge in edges:
-            self.compiled["first_state"](
-                arrays.state[edge.rows], edge.node, edge.weights, edge.senders, edge.centers,
-                arrays.scalars, embedding.state,
-            )  # fmt: skip
-        return arrays
-
-    def _project(self, layer: Weights, arrays: Arrays, atoms: list[slice], *, first: bool) -> None:
-        """What every atom brings into a layer; before the first there are no vectors to project."""
-        if first:
-            normed = functional.layer_norm(arrays.scalars, layer.norm_weight.shape, layer.norm_weight, layer.norm_bias)
-            attention = functional.linear(normed, layer.attention_weight, layer.attention_bias)
-            width = arrays.query.shape[1]
-            arrays.query.copy_(attention[:, :width])
-            arrays.sent.copy_(attention[:, width:])
-            return
-        for chunk in atoms:
-            brought = (arrays.query, arrays.sent, arrays.unit, arrays.target, arrays.source)
-            parts = variable_length(*(array[chunk] for array in (*brought, arrays.scalars, arrays.vectors)))
-            self.compiled["project"](
-                *parts, layer.norm_weight, layer.norm_bias, layer.unit_weight,
-                layer.attention_weight, layer.attention_bias, layer.turn_weight,
-            )  # fmt: skip
+        normed = functional.layer_norm(arrays.scalars, own.shape[1:], first.norm_weight, first.norm_bias)
+        arrays.attention.copy_(functional.linear(normed, first.attention_weight, first.attention_bias))
 
     def _send(self, layer: Weights, arrays: Arrays, edges: list[EdgeBlock]) -> None:
         """Sums over rows of what neighbors send, and the new state of every edge."""
         piece = self.compiled[layer.piece]
-        brought = [getattr(arrays, name) for name in SENT_IN[layer.piece]]
         weights = (layer.filter_weight, layer.filter_bias, layer.gate_weight, layer.gate_bias, layer.heads)
+        brought = [getattr(arrays, name) for name in BROUGHT_IN[layer.piece]]
         for edge in edges:
+            place = (self.embedding.state, edge.node, edge.weights) if layer.piece == "first_layer" else ()
             piece(
-                arrays.scalar_rows[edge.rows], arrays.vector_rows[edge.rows], arrays.state[edge.rows].flatten(0, 1),
-                edge.direction, edge.envelope, edge.mask, edge.senders, edge.centers, *brought, *weights,
+                edge.scalar_sum, edge.vector_sum, edge.state, edge.geometry, edge.senders, edge.centers,
+                arrays.attention, *weights, *brought, *place,
             )  # fmt: skip
 
-    def _update(self, layer: Weights, arrays: Arrays, atoms: list[slice], rows: EdgeRows) -> None:
-        """New scalars and vectors of every atom."""
-        sums = (arrays.scalar_sum, arrays.vector_sum)
-        for chunk in atoms:
-            states = variable_length(arrays.scalars[chunk], arrays.vectors[chunk], arrays.unit[chunk])
-            summed = variable_length(*(array[chunk].zero_() for array in sums))
-            for parts in rows.rows_of_atom[chunk].split(PARTS, dim=1):
-                self.compiled["collect"](
-                    *summed, arrays.scalar_rows, arrays.vector_rows, *variable_length(parts.contiguous())
-                )
-            self.compiled["update"](*states, *summed, layer.vector_weight, layer.out_weight, layer.out_bias)
+    def _update(self, layer: Weights, following: Weights, arrays: Arrays, atoms: list[AtomBlock]) -> None:
+        """New scalars and vectors of every atom, and what they bring into the layer that follows."""
+        weights = (
+            layer.out_weight, layer.out_bias, following.norm_weight, following.norm_bias, following.unit_weight
+        )  # fmt: skip
+        rows = (arrays.scalar_rows, arrays.vector_rows)
+        for atom in atoms:
+            for tensor in atom.sums:
+                tensor.zero_()
+            for part in atom.parts[:-1]:
+                self.compiled["collect"](*atom.sums, *rows, part)
+            received = (*atom.states, *atom.sums, *rows, atom.parts[-1])
+            if following is self.output:
+                self.compiled["finish"](*received, *weights)
+            else:
+                self.compiled["advance"](
+                    *received, *weights, *atom.brought,
+                    following.attention_weight, following.attention_bias, following.turn_weight,
+                )  # fmt: skip
 
 
 def ranges(length: int, step: int) -> list[slice]:
@@ -229,17 +237,30 @@ def variable_length(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tensors
 
 
-def empty_arrays(like: Float[Tensor, "atom channel"], rows: EdgeRows) -> Arrays:
+def empty_arrays(rows: EdgeRows, width: int, device: torch.device) -> Arrays:
     """Zeros: atoms start without vectors, and the row behind the last one stays zero."""
-    n_atoms, width = like.shape
-    n_rows, n_slots = rows.senders.shape
-    scalars, query, scalar_sum = (torch.zeros_like(like) for _ in range(3))
-    sent = like.new_zeros(n_atoms, 2 * width)
-    vectors, unit, target, source, vector_sum = (like.new_zeros(n_atoms, 3 * width) for _ in range(5))
-    state = like.new_empty(n_rows, n_slots, width)
-    sums = like.new_zeros(n_rows + 1, width), like.new_zeros(n_rows + 1, 3 * width)
-    variable_length(scalars, query, sent, unit, target, source, *sums)
-    return Arrays(scalars, vectors, query, sent, unit, target, source, state, scalar_sum, vector_sum, *sums)
+    n_atoms, n_rows = len(rows.rows_of_atom), len(rows.centers) + 1
+    scalar, vector = (width,), (3, width)
+    of_atom = (scalar, vector, (3 * width,), vector, vector, vector, scalar, vector, scalar, vector)
+    shapes = [(n_atoms, *shape) for shape in of_atom] + [(n_rows, *scalar), (n_rows, *vector)]
+    return Arrays(*variable_length(*(torch.zeros(shape, device=device) for shape in shapes)))
+
+
+def atom_blocks(arrays: Arrays, rows: EdgeRows, step: int) -> list[AtomBlock]:
+    """All atoms, cut into blocks."""
+    blocks = []
+    for chunk in ranges(len(arrays.scalars), step):
+        states, sums, brought = (
+            variable_length(*(array[chunk] for array in group))
+            for group in (
+                (arrays.scalars, arrays.vectors, arrays.product, arrays.third),
+                (arrays.scalar_sum, arrays.vector_sum),
+                (arrays.attention, arrays.unit, arrays.target, arrays.source),
+            )
+        )
+        parts = (part.contiguous() for part in rows.rows_of_atom[chunk].split(PARTS, dim=1))
+        blocks.append(AtomBlock(states, sums, brought, variable_length(*parts)))
+    return blocks
 
 
 def layer_weights(layer: nn.Module, *, piece: str) -> Weights:
@@ -250,17 +271,19 @@ def layer_weights(layer: nn.Module, *, piece: str) -> Weights:
     if piece == "middle_layer":
         filters.append((layer.f_proj, torch.arange(width)))
     attention = [(layer.q_proj, order), (layer.k_proj, order), (layer.v_proj, order)]
-    turned = () if piece != "middle_layer" else (layer.w_trg_proj.weight, layer.w_src_proj.weight)
+    turned = [layer.vec_proj]
+    if piece == "middle_layer":
+        turned += [layer.w_trg_proj, layer.w_src_proj]
     gates = slice(width, None) if piece == "first_layer" else slice(None)
     weights = Weights(
         norm_weight=layer.layernorm.weight, norm_bias=layer.layernorm.bias, unit_weight=layer.vec_layernorm.weight,
         attention_weight=torch.cat([linear.weight[rows] for linear, rows in attention]),
         attention_bias=torch.cat([linear.bias[rows] for linear, rows in attention]),
-        turn_weight=torch.cat(turned) if turned else layer.q_proj.weight.new_zeros(0, width),
+        turn_weight=torch.cat([linear.weight for linear in turned]),
         filter_weight=torch.cat([linear.weight[rows] for linear, rows in filters]),
         filter_bias=torch.cat([linear.bias[rows] for linear, rows in filters]),
         gate_weight=layer.s_proj.weight[gates][:, order], gate_bias=layer.s_proj.bias[gates],
-        vector_weight=layer.vec_proj.weight, out_weight=layer.o_proj.weight[:, order], out_bias=layer.o_proj.bias,
+        out_weight=layer.o_proj.weight[:, order], out_bias=layer.o_proj.bias,
         heads=head_sums(n_heads, width // n_heads),
     )  # fmt: skip
     weights.piece = piece
