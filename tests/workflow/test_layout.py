@@ -34,7 +34,7 @@ LAYERS = [
     {"pairs", "runs", "splits"},
     {"mixers", "covariances", "vamp"},
     {"stored_tokens", "token_pairs", "tica"},
-    {"vampnet", "training_state", "training", "history", "projection", "ensemble"}
+    {"gradient_parts", "vampnet", "training_state", "training", "history", "projection", "ensemble"}
     | {"spib", "spib_state", "spib_training"},
     {"interpreted", "importance", "attention_maps", "importance_summary", "embedding_maps"},
     {"posterior", "markov", "markov_validation", "kinetics", "states", "initial_states", "resampling"}
