@@ -17,11 +17,14 @@ from geom2msm.topology import load_topology
 
 def main(
     trajectory: str, topology: str, inventory: str, weights: str, reference: str, check: str,
-    *, neighbor_rule: str, noise_nm: float, minimum_r2: float | None, unseen_elements: dict, source: str,
+    *, neighbor_rule: str, periodic: bool, noise_nm: float, minimum_r2: float | None, unseen_elements: dict,
+    source: str,
 ) -> None:  # fmt: skip
     """Measure the denoising R², explain a low one, and stop if it is below the minimum."""
     known, (encoder, card) = json.loads(Path(inventory).read_text()), load_encoder(weights)
-    names, sample = read_sample(trajectory, load_topology(topology), known, card=card, unseen_elements=unseen_elements)
+    names, sample = read_sample(
+        trajectory, load_topology(topology), known, card=card, unseen_elements=unseen_elements, periodic=periodic
+    )
     molecule = structure_sample(reference)
     found = check_encoder(encoder, sample, molecule, neighbor_rule=neighbor_rule, noise_nm=noise_nm, seed=0)
     score = found.overall
@@ -34,7 +37,7 @@ def main(
         raise ValueError(refusal(summary, reasons, minimum_r2=minimum_r2, system=known["system"]))
     logging.log(logging.WARNING if reasons else logging.INFO, " ".join([f"{summary}.", *reasons]))
     inputs = {"trajectory": trajectory, "topology": topology, "weights": weights, "reference": reference}
-    settings = {"neighbor_rule": neighbor_rule, "noise_nm": noise_nm, "threshold": minimum_r2}
+    settings = {"neighbor_rule": neighbor_rule, "periodic": periodic, "noise_nm": noise_nm, "threshold": minimum_r2}
     content = {"system": known["system"], "trajectory": known["trajectory"], "encoder": card.name}
     content |= settings | {"verdict": "accepted by the config" if reasons else "pass", "causes": reasons}
     settings |= {"unseen_elements": unseen_elements, "source": source}

@@ -17,7 +17,8 @@ STRUCTURE = ROOT / "resources" / "structures" / "alanine_dipeptide.pdb"
 WEIGHTS = ROOT / "resources" / "encoders" / "visnet_l6_h64.safetensors"
 PROTEIN = ROOT / "data" / "trpcage_native"
 SETTINGS = {
-    "neighbor_rule": "nearest32", "noise_nm": 0.02, "minimum_r2": 0.3, "unseen_elements": {}, "source": "digest",
+    "neighbor_rule": "nearest32", "periodic": False, "noise_nm": 0.02, "minimum_r2": 0.3, "unseen_elements": {},
+    "source": "digest",
 }  # fmt: skip
 
 
@@ -118,3 +119,8 @@ def test_an_element_that_the_encoder_never_saw_is_refused_as_for_tokens(tmp_path
     save_encoder(files["weights"], encoder, type(card)("carbon", card.architecture, (6, 7), card.config))
     with pytest.raises(ValueError, match=r"encoder carbon was not trained on O"):
         check_encoder.main(**files, **SETTINGS)
+
+
+def test_a_periodic_system_needs_boxes(tmp_path):
+    with pytest.raises(ValueError, match=r"run.xtc: tokens.periodic is true, but the trajectory has no periodic box"):
+        check_encoder.main(**dipeptide(tmp_path), **SETTINGS | {"periodic": True})

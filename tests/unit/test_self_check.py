@@ -64,6 +64,31 @@ def test_the_standard_error_is_the_scatter_of_repeated_measurements(molecule):
     assert values.std() == pytest.approx(errors.mean(), rel=0.25)
 
 
+class Counter(Oracle):
+    """Counts the edges that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(np.zeros((0, 3), dtype=np.float32), 0.0)
+        self.n_edges = []
+
+    def forward(self, atomic_numbers, positions_nm, neighbors):
+        self.n_edges.append(int(neighbors.mask.sum()))
+        return super().forward(atomic_numbers, positions_nm, neighbors)
+
+
+def test_in_a_periodic_box_a_molecule_that_is_cut_has_the_neighbors_of_a_whole_one(molecule):
+    box_nm = 3.0
+    cell = np.broadcast_to(box_nm * np.eye(3, dtype=np.float32), (len(molecule.positions_nm), 3, 3)).copy()
+    moved = molecule.positions_nm - molecule.positions_nm.mean(axis=1, keepdims=True)
+    cut = replace(molecule, positions_nm=moved % box_nm)
+    whole, open_, periodic = Counter(), Counter(), Counter()
+    measured(whole, molecule)
+    measured(open_, cut)
+    measured(periodic, replace(cut, cell_nm=cell))
+    assert periodic.n_edges == whole.n_edges
+    assert max(open_.n_edges) < 0.8 * min(whole.n_edges)
+
+
 def test_elements_are_scored_apart(molecule):
     oracle = Oracle(molecule.positions_nm[0], 1.0, deaf=8)
     check = check_encoder(oracle, molecule, molecule, neighbor_rule="all", noise_nm=NOISE_NM, seed=0)

@@ -21,6 +21,7 @@ def encoder_check_settings(wildcards):
     system, encoder = SYSTEMS[wildcards.system], ENCODERS["encoders"][wildcards.encoder]
     return {
         "neighbor_rule": system["neighbor_rule"],
+        "periodic": system["tokens"]["periodic"],
         "noise_nm": encoder.get("pretraining", {}).get("noise_nm", 0.02),
         "minimum_r2": system["encoder_check"]["minimum_r2"],
         "unseen_elements": system["tokens"]["unseen_elements"],

@@ -121,10 +121,17 @@ class Embedder:
             for values in (scalars, vectors)
         )
 
-    def compare(self, encoder: Encoder, positions_nm: Float32[np.ndarray, "atom 3"]) -> None:
+    def compare(
+        self,
+        encoder: Encoder,
+        positions_nm: Float32[np.ndarray, "atom 3"],
+        cell_nm: Float32[np.ndarray, "3 3"] | None = None,
+    ) -> None:
         """Embed one frame both ways; the log says how far the fast one is from the readable one."""
         positions = torch.from_numpy(positions_nm).to(self.encoder.device)
-        table = neighbor_table(positions[None], cutoff=self.encoder.config.cutoff_nm, rule=self.neighbor_rule)
+        cell = None if cell_nm is None else torch.from_numpy(cell_nm)[None].to(positions.device)
+        cutoff = self.encoder.config.cutoff_nm
+        table = neighbor_table(positions[None], cutoff=cutoff, rule=self.neighbor_rule, cell_nm=cell)
         numbers = torch.from_numpy(self.token_map.atomic_numbers).to(positions.device)
         difference = check_kernel(self.encoder, encoder, numbers, positions, table)
         logging.info("forward pass: %s; first frame differs from the plain one by %.1e", self.encoder.path, difference)

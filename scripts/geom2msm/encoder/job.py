@@ -54,7 +54,8 @@ class EmbeddingJob:
         attributes |= {"provenance": (made_from := provenance(inputs=inputs, settings=settings | {"source": source}))}
         require_inspected(known, made_from, name="trajectory")
         first = next(frame_pieces(trajectory, molecules, atoms, None, known, first_frame=0))
-        embedding.embedder.compare(encoder, first["positions_nm"][0])
+        cell_nm = first["cell_nm"][0] if embedding.periodic and "cell_nm" in first else None
+        embedding.embedder.compare(encoder, first["positions_nm"][0], cell_nm)
         return cls(trajectory, molecules, atoms, known, embedding, attributes)
 
     def store(self, output: str, *, n_frames: int) -> PartialStore:

@@ -99,10 +99,12 @@ def denoising_errors(
     numbers = torch.from_numpy(sample.atomic_numbers)
     errors, noises = [], []
     for evaluation in range(n_evaluations):
-        frame = torch.from_numpy(sample.positions_nm[evaluation % len(sample.positions_nm)])
+        number = evaluation % len(sample.positions_nm)
+        frame = torch.from_numpy(sample.positions_nm[number])
+        cell = None if sample.cell_nm is None else torch.from_numpy(sample.cell_nm[number])[None]
         noise = torch.randn(frame.shape, generator=generator)
         positions = frame + noise_nm * noise
-        table = neighbor_table(positions[None], cutoff=encoder.config.cutoff_nm, rule=neighbor_rule)
+        table = neighbor_table(positions[None], cutoff=encoder.config.cutoff_nm, rule=neighbor_rule, cell_nm=cell)
         guess = encoder.displacement(*encoder(numbers, positions, table))
         errors.append((guess - noise).square().sum(-1).double().numpy())
         noises.append(noise.square().sum(-1).double().numpy())

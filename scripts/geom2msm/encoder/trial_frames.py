@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int
 from geom2msm.encoder.unseen_elements import LEFT_OUT, encoded_numbers
 from geom2msm.encoder.weights import EncoderCard
 from geom2msm.topology import atomic_numbers, select_atoms
-from geom2msm.trajectory import iterate_frames
+from geom2msm.trajectory import Frames, iterate_frames
 
 HYDROGEN = 1
 MAX_FRAMES = 20
@@ -18,15 +18,20 @@ MAX_FRAMES = 20
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames to try an encoder on; `chosen` are the atoms that are modeled, the rest the others of their residues."""
+    """Frames to try an encoder on; `chosen` are the atoms that are modeled, the rest the others of their residues.
+
+    With `cell_nm`, atoms see each other across the periodic box.
+    """
 
     atomic_numbers: Int[np.ndarray, " atom"]
     positions_nm: Float32[np.ndarray, "frame atom 3"]
     chosen: Bool[np.ndarray, " atom"]
+    cell_nm: Float32[np.ndarray, "frame 3 3"] | None = None
 
     def of_atoms(self, atoms: Bool[np.ndarray, " atom"]) -> "Sample":
         """The same frames of some atoms, all of them chosen."""
-        return Sample(self.atomic_numbers[atoms], self.positions_nm[:, atoms], np.ones(int(atoms.sum()), dtype=bool))
+        chosen = np.ones(int(atoms.sum()), dtype=bool)
+        return Sample(self.atomic_numbers[atoms], self.positions_nm[:, atoms], chosen, self.cell_nm)
 
 
 @dataclass(frozen=True)
@@ -64,27 +69,31 @@ def trial_atoms(
 
 def spread_frames(
     path: str, topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"], *, inventory: Mapping
-) -> Float32[np.ndarray, "_ atom 3"]:
-    """Positions in frames evenly spread over a trajectory, each read from the file."""
+) -> tuple[Float32[np.ndarray, "frame atom 3"], Float32[np.ndarray, "frame 3 3"] | None]:
+    """Positions, and cells if there are any, in frames evenly spread over a trajectory, each read from the file."""
     step = max(1, inventory["n_frames"] // MAX_FRAMES)
     pieces = iterate_frames(
         path, topology, atoms, stride=step * inventory["stride"], make_whole=inventory["make_whole"]
     )
-    positions: list[np.ndarray] = []
-    while len(positions) < MAX_FRAMES and (piece := next(pieces, None)) is not None:
-        positions.extend(piece.positions_nm)
-    return np.stack(positions[:MAX_FRAMES])
+    found: list[Frames] = []
+    while sum(len(piece.positions_nm) for piece in found) < MAX_FRAMES and (piece := next(pieces, None)) is not None:
+        found.append(piece)
+    cells = None if found[0].cell_nm is None else np.concatenate([piece.cell_nm for piece in found])[:MAX_FRAMES]
+    return np.concatenate([piece.positions_nm for piece in found])[:MAX_FRAMES], cells
 
 
 def read_sample(
-    path: str, topology: mdtraj.Topology, inventory: Mapping, *, card: EncoderCard, unseen_elements: Mapping[str, str]
-) -> tuple[list[str], Sample]:
+    path: str, topology: mdtraj.Topology, inventory: Mapping,
+    *, card: EncoderCard, unseen_elements: Mapping[str, str], periodic: bool,
+) -> tuple[list[str], Sample]:  # fmt: skip
     """Names of the atoms, and the frames, of the trajectory that an inventory describes."""
     modeled = select_atoms(topology, inventory["selection"], file=inventory["topology"])
     trial = trial_atoms(topology, modeled, known=card.elements, overrides=unseen_elements, encoder=card.name)
-    positions = spread_frames(path, topology, trial.atoms, inventory=inventory)
+    positions, cells = spread_frames(path, topology, trial.atoms, inventory=inventory)
+    if periodic and cells is None:
+        raise ValueError(f"{path}: tokens.periodic is true, but the trajectory has no periodic box")
     names = [str(topology.atom(atom)) for atom in trial.atoms.tolist()]
-    return names, Sample(trial.numbers, positions, trial.chosen)
+    return names, Sample(trial.numbers, positions, trial.chosen, cells if periodic else None)
 
 
 def structure_sample(path: str) -> Sample:
