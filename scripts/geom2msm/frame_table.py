@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from geom2msm.frame_reader import array_names
 from geom2msm.joined_store import read_trajectories
-from geom2msm.store import array_names, read_array
+from geom2msm.store import read_array
 
 
 def frame_table(path: str) -> pd.DataFrame:

@@ -257,12 +257,6 @@ def read_array(path: str, name: str) -> np.ndarray:
     return reader.read_range(0, len(reader))
 
 
-def array_names(path: str) -> list[str]:
-    """Names of the arrays of a store."""
-    with ZipStore(path, mode="r") as store:
-        return sorted(zarr.open_group(store, mode="r").array_keys())
-
-
 def read_attributes(path: str) -> dict:
     """The attributes (metadata, provenance) of a store."""
     group = open_zip(path).json("zarr.json")

@@ -22,7 +22,6 @@ A store is plain Zarr version 3 in a zip file. Any Zarr reader opens it; in Pyth
     xarray.open_zarr(zarr.storage.ZipStore(path, mode="r"))
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
@@ -30,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geom2msm.formats import natural_order
 from geom2msm.frame_reader import FrameReader, array_names
 from geom2msm.store import read_attributes
 
@@ -139,7 +139,8 @@ def open_tokens(source: str | PathLike | Iterable[str | PathLike], *, encoder: s
     if len(found) > 1:
         raise ValueError(f"{source}: tokens of {', '.join(sorted(found))}; choose by open_tokens(..., encoder=...)")
     [(encoder, paths)] = found.items()
-    return TokenStores(dict(sorted(paths.items(), key=_natural)), system=system, encoder=encoder)
+    in_order = {name: paths[name] for name in sorted(paths, key=natural_order)}
+    return TokenStores(in_order, system=system, encoder=encoder)
 
 
 def _stores(source: str | PathLike | Iterable[str | PathLike]) -> list[str]:
@@ -150,11 +151,6 @@ def _stores(source: str | PathLike | Iterable[str | PathLike]) -> list[str]:
         return [str(source)]
     found = list(folder.glob("*.zarr.zip")) or list(folder.glob("tokens/*/*.zarr.zip"))
     return sorted(map(str, found))
-
-
-def _natural(item: tuple[str, str]) -> list[tuple[int, str]]:
-    """Key that sorts run-10 after run-9."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", item[0])]
 
 
 def open_dataset(path: str) -> xarray.Dataset:
