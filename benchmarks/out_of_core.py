@@ -21,7 +21,7 @@ import torch
 
 from geom2msm.pairs import frame_set
 from geom2msm.peak_memory import peak_memory_mib
-from geom2msm.splits import Piece
+from geom2msm.runs import Piece
 from geom2msm.store import ArrayLayout, PartialStore
 from geom2msm.token_pairs import TokenPairs
 from geom2msm.training import train_epoch

@@ -22,12 +22,11 @@ from geom2msm.markov import (
     count_transitions,
     estimate_model,
     implied_timescales,
-    interval,
     leading_eigenvalues,
     sample_posterior,
     sampled_eigenvalues,
 )
-from geom2msm.posterior import Posterior
+from geom2msm.posterior import Posterior, interval
 from geom2msm.states import assign_microstates, fit_microstates
 
 N_PROCESSES = 3

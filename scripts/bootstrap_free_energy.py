@@ -1,7 +1,7 @@
-"""Free energies on the Ramachandran map and their errors, from resampled trajectories."""
+"""Free energies on the Ramachandran map and their errors, from resampled runs."""
 
 from geom2msm.free_energy import count_blocks, surfaces
-from geom2msm.joined_store import read_pieces
+from geom2msm.joined_store import read_runs
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, eigenvalues, implied_timescales
 from geom2msm.provenance import replace_when_complete
@@ -11,14 +11,13 @@ from geom2msm.states import read_model
 
 
 def main(features: list[str], states: str, msm: str, free_energy: str, *, settings: dict) -> None:
-    """Draw blocks of trajectories, estimate a model from each draw, and write each bin's free energy and error."""
+    """Draw blocks of runs, estimate a model from each draw, and write each bin's free energy and error."""
     chosen = MsmSettings(**settings)
     model, _ = read_model(msm)
     spectrum = eigenvalues(model.transition_matrix, model.stationary_distribution)
     slowest_lags = implied_timescales(spectrum, lag_ps=1.0, n_processes=1)[0]
-    microstates = read_pieces(states, "microstate")
-    lengths = list(map(len, microstates))
-    blocks = cut_blocks(lengths, correlation_frames=float(slowest_lags) * model.counts.lag_frames)
+    microstates = read_runs(states, "microstate")
+    blocks = cut_blocks(list(map(len, microstates)), correlation_frames=float(slowest_lags) * model.counts.lag_frames)
     draws = draw_blocks(blocks, n_samples=chosen.n_posterior_samples, seed=chosen.seed)
     table = surfaces(read_torsions(features, like=states), count_blocks(microstates, blocks, model), model, draws)
     with replace_when_complete(free_energy) as part:

@@ -1,37 +1,40 @@
-"""Check that every trajectory is longer than the longest lag in the config."""
+"""Check that every run is longer than the longest lag in the config."""
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
+from geom2msm.runs import Run, join_runs, read_inventories
 
 
-def check_lag(path: str, *, n_frames: int, frame_interval_ps: float, longest_lag_ps: float) -> None:
-    """Refuse a trajectory that is no longer than the longest lag."""
-    if longest_lag_ps >= n_frames * frame_interval_ps:
+def check_lag(run: Run, files: Mapping[str, str], *, frame_interval_ps: float, longest_lag_ps: float) -> None:
+    """Refuse a run that is no longer than the longest lag."""
+    if longest_lag_ps >= len(run) * frame_interval_ps:
+        name, advice = files[run.trajectories[0]], "shorten lag_ps and msm.scan_lags_ps"
+        if len(run.trajectories) == 1:
+            advice += " or leave this trajectory out"
+        else:
+            name += f" to {files[run.trajectories[-1]]}, joined"
         raise ValueError(
-            f"{path}: {n_frames} frames, {frame_interval_ps:g} ps apart, are {n_frames * frame_interval_ps:g} ps, "
-            f"not more than the longest lag in the config, {longest_lag_ps:g} ps; "
-            "shorten lag_ps and msm.scan_lags_ps or leave this trajectory out."
+            f"{name}: {len(run)} frames, {frame_interval_ps:g} ps apart, are {len(run) * frame_interval_ps:g} ps, not "
+            f"more than the longest lag in the config, {longest_lag_ps:g} ps; {advice}."
         )
 
 
-def main(inventories: list[str], lags: str, *, longest_lag_ps: float) -> None:
-    """Refuse a trajectory that is too short for a lag, before any token is computed."""
-    known = [json.loads(Path(path).read_text()) for path in inventories]
-    for each in known:
-        check_lag(
-            each["file"],
-            n_frames=each["n_frames"],
-            frame_interval_ps=each["frame_interval_ps"],
-            longest_lag_ps=longest_lag_ps,
-        )
-    shortest_ps = min(each["n_frames"] * each["frame_interval_ps"] for each in known)
+def main(inventories: list[str], lags: str, *, longest_lag_ps: float, continuous: bool) -> None:
+    """Refuse a run that is too short for a lag, and files that repeat others, before any token is computed."""
+    known = read_inventories(inventories)
+    runs, interval_ps = join_runs(known, continuous=continuous), known[0]["frame_interval_ps"]
+    files = {each["trajectory"]: each["file"] for each in known}
+    for run in runs:
+        check_lag(run, files, frame_interval_ps=interval_ps, longest_lag_ps=longest_lag_ps)
+    shortest_ps = min(map(len, runs)) * interval_ps
     with replace_when_complete(lags) as part:
-        part.write_text(json.dumps({"longest_lag_ps": longest_lag_ps, "shortest_trajectory_ps": shortest_ps}) + "\n")
+        part.write_text(json.dumps({"longest_lag_ps": longest_lag_ps, "shortest_run_ps": shortest_ps}) + "\n")
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output, longest_lag_ps=snakemake.params.longest_lag_ps)
+    config = {name: snakemake.params[name] for name in ("longest_lag_ps", "continuous")}
+    main(**snakemake.input, **snakemake.output, **config)

@@ -11,7 +11,7 @@ from geom2msm.state_contacts import compare_states, contact_probabilities, read_
 def main(contacts: list[str], states: str, msm: str, differences: str, probabilities: str) -> None:
     """Compare the probabilities of all contacts between all pairs of states."""
     known = read_contacts(contacts, like=states)
-    frames = read_weighted_frames(states, msm).only(known.frames)
+    frames = read_weighted_frames(states, msm).only(known.frames, each_for=known.each_for)
     logging.info("%d contacts in %d frames", len(known.names), len(known.frames))
     sums = sum_contacts(frames, known.touching)
     compared = compare_states(sums, known.names)

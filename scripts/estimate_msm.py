@@ -34,7 +34,7 @@ def main(
     found = model_summary(model, posterior, chosen, temperature_K=temperature_K, n_trajectories=len(runs.dtrajs))
     found["provenance"] = provenance(inputs={"dtrajs": dtrajs}, settings=settings)
     with replace_when_complete(msm) as part, part.open("wb") as file:
-        save_model(file, model, macrostates, lag_ps=chosen.lag_ps, n_processes=chosen.n_timescales)
+        save_model(file, model, macrostates, lag_ps=chosen.lag_ps, n_processes=chosen.n_processes)
     with replace_when_complete(states) as part:
         state_table(model, posterior, macrostates, visits).to_csv(part, index=False)
     with replace_when_complete(rates) as part:

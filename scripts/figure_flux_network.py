@@ -1,12 +1,10 @@
 """The reactive flux from the source to the target of the transition paths, and the pathways that carry it."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.network import draw_arrow, draw_node, place_nodes
 from geom2msm.style import save_figure, short_number, start_figure
@@ -43,15 +41,16 @@ def plot_pathways(ax: Axes, pathways: pd.DataFrame) -> None:
 
 def main(fluxes: str, pathways: str, committors: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Average committors over macrostates, draw network and pathways."""
-    found, flux = json.loads(Path(verdict).read_text()), pd.read_csv(fluxes)
+    found, flux = read_json(verdict), pd.read_csv(fluxes)
     weighted = pd.read_csv(committors).eval("committor = committor * probability")
     states = weighted.groupby("state", as_index=False)[["probability", "committor"]].sum()
     states["committor"] /= states.probability
     figure, axes = start_figure(style, columns=2, panels=(1, 2))
     plot_flux_network(axes[0, 0], states, flux)
     plot_pathways(axes[0, 1], pd.read_csv(pathways))
-    rate, *interval = (short_number(found[f"total_flux_per_ns{end}"]) for end in ("", "_lower", "_upper"))
-    figure.suptitle(f"{rate} transitions per ns in equilibrium (95 % interval {' to '.join(interval)})")
+    rate, *bounds = (found[f"total_flux_per_ns{end}"] for end in ("", "_lower", "_upper"))
+    interval = "no interval" if None in bounds else f"95 % interval {' to '.join(map(short_number, bounds))}"
+    figure.suptitle(f"{short_number(rate)} transitions per ns in equilibrium ({interval})")
     save_figure(figure, flux, pdf=pdf, png=png, csv=table)
 
 

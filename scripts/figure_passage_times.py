@@ -15,7 +15,8 @@ def plot_passage_times(ax: Axes, rates: pd.DataFrame) -> None:
     """
     ticks = np.arange(1, rates[["from_state", "to_state"]].to_numpy().max() + 1)
     for rate in rates.itertuples():
-        interval = f"{short_number(rate.mfpt_lower)}–{short_number(rate.mfpt_upper)}"
+        bounds = rate.mfpt_lower, rate.mfpt_upper
+        interval = "no interval" if np.isnan(bounds).any() else "–".join(map(short_number, bounds))
         look = {"xy": (rate.to_state, rate.from_state), "textcoords": "offset points", "ha": "center", "va": "center"}
         ax.annotate(short_number(rate.mfpt), xytext=(0, 4), **look)
         ax.annotate(interval, xytext=(0, -5), fontsize="small", color="0.4", **look)

@@ -1,12 +1,10 @@
 """The reversible beside the non-reversible estimate: populations, timescales, and currents that should be zero."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, time_unit
 
@@ -31,16 +29,17 @@ def plot_estimates(ax: Axes, rows: pd.DataFrame, names: tuple[str, ...]) -> None
 
 def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw populations, timescales and the largest currents with their intervals."""
-    found = json.loads(Path(reversibility).read_text())
+    found = read_json(reversibility)
     rows = pd.DataFrame(found["comparison"])
-    parts = {quantity: rows[rows.quantity == quantity] for quantity in ("population", "timescale_ps", "current")}
-    times = parts["timescale_ps"]
+    rows = rows.astype(dict.fromkeys(rows.columns[2:], float))
+    populations, times = (rows[rows.quantity == quantity] for quantity in ("population", "timescale_ps"))
     unit, unit_ps = time_unit(times.reversible)
     numbers = times.columns[2:-1]
-    largest = parts["current"].sort_values("difference_in_errors", ascending=False, kind="stable").head(MAX_CURRENTS)
+    currents = rows[rows.quantity.str.startswith("current")]
+    largest = currents.sort_values("difference_in_errors", ascending=False, kind="stable").head(MAX_CURRENTS)
     figure, axes = start_figure(style, columns=2, panels=(1, 3))
     both = ("reversible", "nonreversible")
-    plot_estimates(axes[0, 0], parts["population"], both)
+    plot_estimates(axes[0, 0], populations, both)
     plot_estimates(axes[0, 1], times.assign(**{name: times[name] / unit_ps for name in numbers}), both)
     plot_estimates(axes[0, 2], largest, both[1:])
     axes[0, 0].set(xlabel="state", ylabel="population", ylim=(0, None))
@@ -49,7 +48,9 @@ def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None
     axes[0, 2].axhline(0, color="0.7", linewidth=0.7, zorder=0)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     worst = found["largest_difference_in_errors"]
-    figure.suptitle(f"{found['justified']} estimate justified: the largest difference is {worst:.1f} errors")
+    judged = f"{found['justified']} estimate justified" if found["justified"] else "not estimable"
+    told = "no current can be compared" if worst is None else f"the largest difference is {worst:.1f} errors"
+    figure.suptitle(f"{judged}: {told}")
     save_figure(figure, rows, pdf=pdf, png=png, csv=table)
 
 

@@ -13,7 +13,7 @@ def main(timescales: str, lag: str, *, settings: dict) -> None:
     found = propose_lag(
         pd.read_csv(timescales),
         configured_lag_ps=settings["lag_ps"],
-        n_processes=min(settings["n_macrostates"] - 1, settings["n_timescales"]),
+        n_processes=settings["n_macrostates"] - 1,
     )
     found["provenance"] = provenance(inputs={"timescales": timescales}, settings=settings)
     write_verdict(lag, found, subject="lag time")

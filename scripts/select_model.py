@@ -27,9 +27,10 @@ def main(scores: list[str], weights: list[str], sources: list[str], ensemble: st
         )
         for member in members
     ]
-    best = members[best_member(members)]
+    compared = agreements(variables)
+    best = members[best_member(members, compared)]
     content = {key: best[key] for key in ("fold", "seed", "score_validation", "weights")}
-    content |= {"summary": summarize(members), "agreement": agreements(variables), "members": members}
+    content |= {"summary": summarize(members), "agreement": compared, "members": members}
     with replace_when_complete(chosen) as part:
         shutil.copyfile(best["weights"], part)
     with replace_when_complete(ensemble) as part:

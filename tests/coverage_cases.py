@@ -4,15 +4,18 @@ A case simulates from a seed, estimates as the rules do, and returns the bounds 
 the name of its quantity as index. `benchmarks/coverage.py` counts how often the truth is inside.
 """
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from geom2msm.annotation import WeightedFrames, correlation_frames, state_means
+from geom2msm.annotation import WeightedFrames, correlation_frames, read_weighted_frames, state_means
 from geom2msm.free_energy import count_blocks, surfaces
 from geom2msm.hidden_markov import fit_hidden_model, hidden_table
+from geom2msm.joined_store import StoredTrajectory, read_runs, write_joined
 from geom2msm.kinetics import mean_first_passage_times, rate_table, state_table
 from geom2msm.markov import (
     MarkovModel,
@@ -20,19 +23,19 @@ from geom2msm.markov import (
     count_transitions,
     eigenvalues,
     estimate_model,
-    interval,
     sample_posterior,
     timescale_table,
 )
 from geom2msm.markov_validation import ck_table
 from geom2msm.passage_times import counted_times
+from geom2msm.posterior import interval
 from geom2msm.ramachandran import ResidueTorsions, frame_weights
 from geom2msm.relaxation import choose_curves, measured, predicted
 from geom2msm.resampling import cut_blocks, draw_blocks
 from geom2msm.reversibility import compare_models, estimate_nonreversible
 from geom2msm.spectrum import spectrum_table
 from geom2msm.state_contacts import compare_states, contact_probabilities, sum_contacts
-from geom2msm.states import Macrostates, count_visits
+from geom2msm.states import Macrostates, assign_microstates, count_visits, fit_microstates, macrostate_of_microstate
 from geom2msm.transition_paths import (
     PathSets,
     TransitionPaths,
@@ -118,7 +121,7 @@ def birth_and_death(seed: int) -> pd.DataFrame:
     free = estimate_nonreversible(model, n_samples=N_SAMPLES, seed=seed)
     both = compare_models(model, posterior, free, states, lag_ps=float(LAG), n_processes=2)
     neighbors = both[both.name.isin([f"{state}-{state + 1}" for state in range(1, 6)])]
-    others = both[both.quantity != "current"]
+    others = both[both.quantity.isin(["population", "timescale_ps"])]
     runs = [np.eye(6)[dtraj][:, 1:] for dtraj in dtrajs]
     score = exact_vamp2(chain, lag_frames=LAG, dimensions=5)
     sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
@@ -247,6 +250,28 @@ def three_wells(seed: int) -> pd.DataFrame:
     )
 
 
+def many_microstates(seed: int) -> pd.DataFrame:
+    """The same in as many microstates as by default, found by k-means, with 20 independent counts each."""
+    system, lag, stride = ThreeWells(), 10, 2
+    positions = system.simulate(4, 5000, np.random.default_rng(seed), stride=stride)
+    runs = [run[:, None] for run in positions.T]
+    centers = fit_microstates(runs, n_microstates=100, seed=seed)
+    dtrajs = [assign_microstates(run, centers) for run in runs]
+    model, posterior = estimates(dtrajs, lag_frames=lag, n_microstates=100, seed=seed)
+    well = np.digitize(centers[model.counts.active, 0], system.barriers)
+    times = timescale_table(model, posterior, lag_ps=float(stride * lag), n_processes=2)
+    order = np.argsort(-system.populations())
+    states = Macrostates(np.eye(3)[well][:, order], np.argsort(order)[well])
+    visits = count_visits(
+        [macrostate_of_microstate(model, states)[dtraj] for dtraj in dtrajs], n_macrostates=3, coring_frames=lag
+    )
+    table = state_table(model, posterior, states, visits)
+    return rows({
+        "timescales of many microstates": (times.lower_ps, times.upper_ps, system.timescales()),
+        "populations of many microstates": (*bounds(table, "probability"), system.populations()[order]),
+    })  # fmt: skip
+
+
 def hidden_states(seed: int) -> pd.DataFrame:
     """A hidden Markov model of three states that show the wrong microstate in one of ten frames."""
     chain, lag, rng = three_state_chain(), 10, np.random.default_rng(seed)
@@ -309,11 +334,39 @@ def annotated(seed: int) -> pd.DataFrame:
     )
 
 
+def one_run_in_many_files(seed: int) -> pd.DataFrame:
+    """Means and a surface of free energies of one run in 800 files, each shorter than its memory."""
+    chain, lag, length = three_state_chain(), 10, 100
+    pi, (dtraj,) = stationary_distribution(chain), simulated(chain, seed, n_runs=1, n_frames=80_000)
+    model = estimate_model(count_transitions([dtraj], lag_frames=lag, n_microstates=3))
+    names = [f"piece-{number}" for number in range(len(dtraj) // length)]
+    pieces = [StoredTrajectory(name, length, before) for name, before in zip(names, [None, *names[:-1]], strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        states, msm = str(Path(folder, "states.zarr.zip")), str(Path(folder, "msm.npz"))
+        arrays = {"microstate": dtraj, "macrostate": np.array([0, 1, 1])[dtraj]}
+        write_joined(states, pieces, attributes={}, arrays=arrays)
+        spectrum = eigenvalues(model.transition_matrix, model.stationary_distribution)
+        known = {"stationary_distribution": model.stationary_distribution, "active_microstates": model.counts.active}
+        np.savez(msm, **known, lag_frames=lag, eigenvalues=spectrum, memberships=np.eye(2)[[0, 1, 1]])
+        frames, dtrajs = read_weighted_frames(states, msm), read_runs(states, "microstate")
+    values = np.array([1.0, 3.0, 9.0])[dtraj] + np.random.default_rng(seed).normal(size=len(dtraj))
+    means = state_means(frames, values, periodic=False)
+    blocks = cut_blocks(list(map(len, dtrajs)), correlation_frames=float(exact_timescales(chain)[0]))
+    angles = np.array([-100.0, 0.0, 100.0])[dtraj]
+    draws = draw_blocks(blocks, n_samples=50, seed=seed)
+    table = surfaces([ResidueTorsions("ALA2", angles, angles)], count_blocks(dtrajs, blocks, model), model, draws)
+    truth = np.log(model.stationary_distribution.max() / pi)
+    return rows({
+        "means over a run in pieces": (means.lower, means.upper, [1.0, pi[1:] @ [3.0, 9.0] / pi[1:].sum()]),
+        "free energies over a run in pieces": (table.lower_kT, table.upper_kT, truth),
+    })  # fmt: skip
+
+
 CASES: dict[str, Callable[[int], pd.DataFrame]] = {
     case.__name__: case
     for case in (
-        birth_and_death, birth_and_death_in_three_states, three_states, diamond, three_wells, hidden_states, surface,
-        annotated,
+        birth_and_death, birth_and_death_in_three_states, three_states, diamond, three_wells, many_microstates,
+        hidden_states, surface, annotated, one_run_in_many_files,
     )
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Made-up artefacts of transition paths, relaxation, spectra and hidden models, as their figures read them."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,10 @@ class Dynamics:
                 if quantity != "current":
                     both = with_interval("hidden", value) | with_interval("plain", value)
                     rows["hidden"].append({"quantity": quantity, "index": index} | both)
+        for one, other in itertools.combinations("abcde", 2):
+            both = with_interval("reversible", np.float64(0)) | with_interval("nonreversible", np.float64(0.1))
+            row = {"quantity": "current between sets", "name": f"{one}-{other}", "difference_in_errors": 0.2}
+            rows["free"].append(row | both)
         found = {"justified": "reversible", "largest_difference_in_errors": 0.3, "comparison": rows["free"]}
         return {
             "reversibility": {"reversibility": self.verdict("reversibility", **found)},

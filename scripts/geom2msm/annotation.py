@@ -1,18 +1,18 @@
 """What the states look like: means of observables in each, with 95 % intervals.
 
 A frame counts with the stationary probability of its microstate, shared by the frames in that microstate. Intervals
-come from blocks of trajectories left out in turn, their frames' weights kept: they contain what finite sampling does
+come from blocks of runs left out in turn, their frames' weights kept: they contain what finite sampling does
 to the values within a state and to the shares of its microstates.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Complex, Float, Int
 
-from geom2msm.joined_store import read_trajectories
+from geom2msm.joined_store import read_runs
 from geom2msm.ramachandran import frame_weights
 from geom2msm.resampling import Blocks, cut_blocks, jackknife_interval
 from geom2msm.store import read_array
@@ -39,10 +39,10 @@ class WeightedFrames:
         np.add.at(sums, place, self.weight[used] * values[used])
         return sums.reshape(self.n_states, -1)
 
-    def only(self, frames: Int[np.ndarray, " some"]) -> "WeightedFrames":
-        """Some of the frames, in the same blocks."""
-        blocks = Blocks(self.blocks.of_frame[frames], self.blocks.trajectory)
-        return WeightedFrames(self.state[frames], self.weight[frames], blocks, self.n_states)
+    def only(self, frames: Int[np.ndarray, " some"], *, each_for: Float[np.ndarray, " some"]) -> "WeightedFrames":
+        """Some of the frames, in the same blocks; each stands for so many."""
+        blocks = Blocks(self.blocks.of_frame[frames], self.blocks.run)
+        return WeightedFrames(self.state[frames], each_for * self.weight[frames], blocks, self.n_states)
 
     def weights(self, known: Bool[np.ndarray, " frame"]) -> Float[np.ndarray, "state block"]:
         """Weights of those frames of each state in each block for which there is a value."""
@@ -69,13 +69,14 @@ def correlation_frames(eigenvalues: Float[np.ndarray, " process"], *, n_states: 
 
 
 def read_weighted_frames(states: str, msm: str) -> WeightedFrames:
-    """All frames of the trajectories, one after the other, as the model sees them."""
+    """All frames of the trajectories, one after the other, as the model sees them; pieces of one run share blocks."""
     with np.load(msm) as model:
         active, probability = model["active_microstates"], model["stationary_distribution"]
         lag_frames, n_states = int(model["lag_frames"]), model["memberships"].shape[1]
         correlation = correlation_frames(model["eigenvalues"], n_states=n_states, lag_frames=lag_frames)
-    weight = frame_weights(read_array(states, "microstate"), active, probability)
-    blocks = cut_blocks([each.n_frames for each in read_trajectories(states)], correlation_frames=correlation)
+    runs = read_runs(states, "microstate")
+    weight = frame_weights(np.concatenate(runs), active, probability)
+    blocks = cut_blocks(list(map(len, runs)), correlation_frames=correlation)
     return WeightedFrames(read_array(states, "macrostate"), weight, blocks, n_states)
 
 
@@ -116,22 +117,34 @@ def weighted_quantiles(
     return values[order][np.searchsorted(below, np.array(QUANTILES) * below[-1]).clip(max=len(values) - 1)]
 
 
+def standing_for(values: Float[np.ndarray, " frame"], n_frames: Sequence[int]) -> Float[np.ndarray, " frame"]:
+    """For how many frames of its trajectory, of so many each, a frame stands where others have no value."""
+    trajectory = np.repeat(np.arange(len(n_frames)), n_frames)
+    n_known = np.bincount(trajectory, np.isfinite(values), minlength=len(n_frames))
+    return (np.array(n_frames) / np.maximum(n_known, 1))[trajectory]
+
+
 def annotate(
     frames: WeightedFrames,
     values: Float[np.ndarray, "frame quantity"],
     *,
+    n_frames: Sequence[int],
     names: Sequence[str],
     units: Sequence[str],
     periodic: Sequence[bool],
 ) -> pd.DataFrame:
-    """One row per state and observable: mean with its interval, spread and quantiles of the frames."""
+    """One row per state and observable: mean with its interval, spread and quantiles of the frames.
+
+    Of a long trajectory, with its number of `n_frames`, a smaller share may have a value; it counts with its length.
+    """
     rows = []
     for name, unit, circular, column in zip(names, units, periodic, values.T.astype(np.float64), strict=True):
-        means = state_means(frames, column, periodic=circular)
+        weighted = replace(frames, weight=frames.weight * standing_for(column, n_frames))
+        means = state_means(weighted, column, periodic=circular)
         for state in range(frames.n_states):
-            used = (frames.state == state) & np.isfinite(column) & (frames.weight > 0)
+            used = (frames.state == state) & np.isfinite(column) & (weighted.weight > 0)
             away = column[used] - means.mean[state]
-            away, weight = wrapped(away) if circular else away, frames.weight[used]
+            away, weight = wrapped(away) if circular else away, weighted.weight[used]
             quantiles = means.mean[state] + weighted_quantiles(away, weight)
             rows.append({
                 "state": state + 1, "observable": name, "unit": unit, "mean": means.mean[state],

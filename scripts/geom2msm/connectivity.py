@@ -73,9 +73,8 @@ def connectivity_verdict(table: pd.DataFrame, *, lag_ps: float) -> dict[str, obj
         kind.append(f"the model uses only {active.fraction_of_frames:.1%} of the frames, in one of {len(sets)} sets")
     never_left = dropped[dropped.left == 0]
     if objections.verdict != "pass" and len(never_left):
-        objections.warnings.append(
-            f"{len(never_left)} of the dropped sets, {never_left.n_frames.sum():.0f} frames, are never left"
-        )
+        kind = objections.not_estimable or objections.warnings
+        kind.append(f"{len(never_left)} of the dropped sets, {never_left.n_frames.sum():.0f} frames, are never left")
     return objections.verdict_and_reasons() | {
         "lag_ps": lag_ps,
         "n_sets": int((sets.set != NO_SET).sum()),

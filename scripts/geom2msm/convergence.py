@@ -19,7 +19,6 @@ from geom2msm.markov import (
     MsmSettings,
     count_transitions,
     estimate_model,
-    interval,
     sample_posterior,
     timescale_table,
 )
@@ -68,7 +67,7 @@ def convergence_table(
 
 
 def _quantities(settings: MsmSettings) -> list[str]:
-    timescales = [f"t{process + 2}" for process in range(settings.n_timescales)]
+    timescales = [f"t{process + 2}" for process in range(settings.n_processes)]
     return timescales + [f"population {state + 1}" for state in range(settings.n_macrostates)]
 
 
@@ -81,13 +80,13 @@ def _estimates(
     counts = count_transitions(dtrajs, lag_frames=whole.counts.lag_frames, n_microstates=len(macrostate))
     model = estimate_model(counts)
     posterior = sample_posterior(model, n_samples=settings.n_posterior_samples, seed=settings.seed)
-    times = timescale_table(model, posterior, lag_ps=settings.lag_ps, n_processes=settings.n_timescales)
+    times = timescale_table(model, posterior, lag_ps=settings.lag_ps, n_processes=settings.n_processes)
     owner = macrostate[counts.active]
     most_likely, samples = (
         _populations(each, owner, n_macrostates=settings.n_macrostates)
         for each in (model.stationary_distribution, posterior.stationary_distributions)
     )
-    lower, upper = interval(samples)
+    lower, upper = posterior.interval(samples)
     return pd.DataFrame({
         "quantity": _quantities(settings),
         "estimate": np.concatenate([times.estimate_ps, most_likely]),
@@ -128,28 +127,39 @@ def halves(table: pd.DataFrame) -> pd.DataFrame:
     }).reset_index()  # fmt: skip
 
 
-def convergence_verdict(table: pd.DataFrame, *, n_processes: int) -> dict[str, object]:
-    """Whether the halves agree on the populations and on the processes that separate the macrostates."""
-    compared = halves(table)
-    known = [f"t{process + 2}" for process in range(n_processes)]
-    compared = compared[compared.quantity.isin(known) | compared.quantity.str.startswith("population")]
+def _objections(compared: pd.DataFrame, *, times: Sequence[str]) -> Objections:
+    """What speaks against the rows of `halves`; without an error from half of the data a number is not converged."""
     objections = Objections()
-    for row in compared.itertuples():
-        if np.isnan(row.whole):
-            objections.not_estimable.append(f"{row.quantity} cannot be estimated from all data")
-        elif np.isnan(row.difference_in_errors):
-            objections.warnings.append(f"{row.quantity} cannot be estimated with an error from half of the data")
-        elif row.difference_in_errors > PASS_ERRORS:
+    known = compared.difference_in_errors.notna()
+    missing = compared[["whole", "lower", "upper"]].isna().any(axis=1)
+    objections.add_missing(
+        [f"{name} cannot be estimated with an error from all data" for name in compared.quantity[missing]],
+        anything_compared=bool(known.any()),
+    )
+    for name in compared.quantity[~known & ~missing]:
+        objections.warnings.append(f"{name} cannot be estimated with an error from half of the data")
+    for row in compared[known].itertuples():
+        if row.difference_in_errors > PASS_ERRORS:
             kind = objections.failures if row.difference_in_errors > FAIL_ERRORS else objections.warnings
             kind.append(
                 f"the halves differ in {row.quantity}, {row.first:.3g} and {row.second:.3g}, "
                 f"by {row.difference_in_errors:.1f} errors"
             )
-        if row.quantity in known and row.upper > WIDE_INTERVAL * row.lower:
+    for row in compared[compared.quantity.isin(times)].itertuples():
+        if row.upper > WIDE_INTERVAL * row.lower:
             objections.warnings.append(
                 f"{row.quantity} may lie anywhere from {row.lower:.3g} to {row.upper:.3g} ps: more data are needed"
             )
-    return objections.verdict_and_reasons() | {
+    return objections
+
+
+def convergence_verdict(table: pd.DataFrame, *, n_processes: int) -> dict[str, object]:
+    """Whether the halves agree on the populations and on the processes that separate the macrostates."""
+    compared = halves(table).set_index("quantity")
+    times = [f"t{process + 2}" for process in range(n_processes)]
+    populations = [name for name in compared.index if name.startswith("population")]
+    compared = compared.reindex(times + populations).rename_axis("quantity").reset_index()
+    return _objections(compared, times=times).verdict_and_reasons() | {
         "largest_difference_in_errors": float(compared.difference_in_errors.max()),
         "halves": compared.to_dict("records"),
         "thresholds": THRESHOLDS,

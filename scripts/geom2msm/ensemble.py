@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 SUMMARIZED = ("score_training", "score_selection", "score_validation", "score_validation_batch_mean")
+# The score of a network that found nothing is that of the constant function; a success found nearly all that any did.
+NOTHING, SUCCESS_SHARE = 1.0, 0.9
+# Selection scores that differ by less are equal.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,31 @@ def _correlation(a: Float[np.ndarray, " frame"], b: Float[np.ndarray, " frame"])
 def summarize(scores: Sequence[Mapping]) -> dict[str, object]:
     """Mean and standard deviation over the members of each score that all have, and the fraction of successes.
 
-    A member is a success if its validation score is within one standard deviation of the best: of all members, over
-    folds and seeds. Networks that got stuck score far below the others.
+    A member is a success if it found at least 90 % of what the best of its fold found: of its validation score above
+    that of the constant. Networks that got stuck found far less. Folds without a second member tell nothing.
     """
     found: dict[str, object] = {"n_members": len(scores)}
     for name in SUMMARIZED:
         if all(name in member for member in scores):
             values = np.array([member[name] for member in scores])
             found[name] = {"mean": float(values.mean()), "sd": _deviation(values)}
-    validation = np.array([member["score_validation"] for member in scores])
-    margin = _deviation(validation)
-    found["success_margin"] = margin
-    found["success_fraction"] = float((validation >= validation.max() - margin).mean())
-    return found
+    compared = [_successes(values) for values in _by_fold(scores, "score_validation").values() if len(values) > 1]
+    return found | {
+        "success_share": SUCCESS_SHARE,
+        "success_fraction": float(np.concatenate(compared).mean()) if compared else None,
+    }
+
+
+def _by_fold(scores: Sequence[Mapping], name: str) -> dict[int, Float[np.ndarray, " member"]]:
+    """The scores of the members of each fold; different folds are scored on different frames."""
+    folds = dict.fromkeys(member["fold"] for member in scores)
+    return {fold: np.array([member[name] for member in scores if member["fold"] == fold]) for fold in folds}
+
+
+def _successes(values: Float[np.ndarray, " member"]) -> Bool[np.ndarray, " member"]:
+    """Which members of one fold come close to the best of them."""
+    best = values.max()
+    return values >= best - (1 - SUCCESS_SHARE) * max(best - NOTHING, 0)
 
 
 def _deviation(values: Float[np.ndarray, " member"]) -> float:
@@ -63,9 +79,27 @@ def _deviation(values: Float[np.ndarray, " member"]) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def best_member(scores: Sequence[Mapping]) -> int:
-    """Place of the member to go on with: the best on the pairs that it was chosen by, not on those reported."""
-    return max(range(len(scores)), key=lambda i: scores[i].get("score_selection", scores[i]["score_validation"]))
+def best_member(scores: Sequence[Mapping], compared: Mapping[str, object]) -> int:
+    """Place of the member to go on with, of all members and what `agreements` says of them; never the best validated.
+
+    Of networks the one whose selection score is highest above the mean of its fold. Where all are alike in that, and
+    of models without a selection score, the one that agrees most with the others, or the first of these.
+    """
+    above = [0.0] * len(scores)
+    if all("score_selection" in member for member in scores):
+        means = {fold: values.mean() for fold, values in _by_fold(scores, "score_selection").items()}
+        above = [member["score_selection"] - means[member["fold"]] for member in scores]
+    overlaps = mean_overlaps(compared, n_members=len(scores))
+    best = np.flatnonzero(np.array(above) >= max(above) - ROUNDING)
+    return int(best[np.argmax(overlaps[best])])
+
+
+def mean_overlaps(compared: Mapping[str, object], *, n_members: int) -> Float[np.ndarray, " member"]:
+    """The mean overlap of each member with all others; 0 of a single one."""
+    sums = np.zeros(n_members)
+    for pair in compared["pairs"]:
+        sums[pair["members"]] += pair["overlap"]
+    return sums / max(n_members - 1, 1)
 
 
 def agreements(variables: Sequence[Float[np.ndarray, "frame dimension"]]) -> dict[str, object]:
@@ -76,16 +110,17 @@ def agreements(variables: Sequence[Float[np.ndarray, "frame dimension"]]) -> dic
         for j in range(i + 1, len(variables))
     }
     if not pairs:
-        return {"overlap": None, "function_correlations": None, "pairs": []}
+        return {"overlap": None, "function_correlations": None, "n_functions": None, "pairs": []}
     correlations = np.array([pair.correlations for pair in pairs.values()])
     return {
         "overlap": float(np.mean([pair.overlap for pair in pairs.values()])),
         "function_correlations": correlations.mean(axis=0).tolist(),
+        "n_functions": variables[0].shape[1],
         "pairs": [{"members": list(members), "overlap": pair.overlap} for members, pair in pairs.items()],
     }
 
 
 def spread_frames(n_frames: Sequence[int], *, n_chosen: int) -> list[np.ndarray]:
-    """Frames of each of several trajectories, evenly spread over all of them."""
-    step = max(1, sum(n_frames) // n_chosen)
-    return [np.arange(0, length, step, dtype=np.int64) for length in n_frames]
+    """Frames of each of several trajectories, evenly spread over all of them laid end to end."""
+    step, starts = max(1, sum(n_frames) // n_chosen), np.cumsum([0, *n_frames]).tolist()
+    return [np.arange(-start % step, n, step, dtype=np.int64) for n, start in zip(n_frames, starts, strict=False)]

@@ -9,6 +9,10 @@ BINARY_FORMATS = (".xtc", ".trr", ".dcd", ".nc", ".netcdf", ".ncdf", ".h5", ".hd
 TEXT_FORMATS = (".pdb", ".cif", ".mmcif", ".pdbx", ".gro", ".xyz", ".lammpstrj")
 ZIPPED_FORMATS = (".pdb.gz", ".cif.gz", ".mmcif.gz", ".pdbx.gz", ".xyz.gz")
 TRAJECTORY_FORMATS = BINARY_FORMATS + TEXT_FORMATS + ZIPPED_FORMATS
+# For the other formats times are made up: the frame numbers.
+TIMED_FORMATS = (".xtc", ".trr", ".nc", ".netcdf", ".ncdf", ".h5", ".hdf5")
+# What the inventory of a trajectory says of times that confirm the config.
+TIMES_AGREE = "agree with frame_interval_ps"
 
 
 def extension(path: str) -> str:

@@ -1,6 +1,6 @@
-"""Free energies on Ramachandran maps, weighted by the Markov model, with errors from resampled trajectories.
+"""Free energies on Ramachandran maps, weighted by the Markov model, with errors from resampled runs.
 
-Blocks of trajectories are drawn with replacement and the model is estimated anew from each draw, so the error
+Blocks of runs are drawn with replacement and the model is estimated anew from each draw, so the error
 covers both the populations of the microstates and what the microstates look like inside.
 """
 
@@ -35,11 +35,11 @@ class BlockCounts:
 
 
 def count_blocks(microstates: Sequence[Int[np.ndarray, " _"]], blocks: Blocks, model: MarkovModel) -> BlockCounts:
-    """Counts of each block; all blocks together have the counts of the model."""
+    """Counts of each block of the runs; all blocks together have the counts of the model."""
     n_microstates, lag = len(model.counts.matrix), model.counts.lag_frames
     frame = np.concatenate(microstates)
-    trajectory = np.repeat(np.arange(len(microstates)), list(map(len, microstates)))
-    pair = trajectory[:-lag] == trajectory[lag:]
+    run = np.repeat(np.arange(len(microstates)), list(map(len, microstates)))
+    pair = run[:-lag] == run[lag:]
     start, end = frame[:-lag][pair], frame[lag:][pair]
     places = (blocks.of_frame[:-lag][pair], start.astype(np.int64) * n_microstates + end)
     counts = csr_matrix((np.ones(len(start)), places), shape=(blocks.n_blocks, n_microstates**2))

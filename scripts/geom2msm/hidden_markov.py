@@ -18,11 +18,11 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import connected_components
 
+from geom2msm.judgement import Objections
 from geom2msm.markov import (
     MarkovModel,
     Posterior,
     implied_timescales,
-    interval,
     leading_eigenvalues,
     sampled_eigenvalues,
 )
@@ -167,9 +167,9 @@ def hidden_table(
     rows = []
     for quantity, (estimate, samples, plain, plain_samples) in parts.items():
         table = pd.DataFrame({"quantity": quantity, "index": np.arange(1, len(estimate) + 1), "hidden": estimate})
-        table["hidden_lower"], table["hidden_upper"] = interval(samples)
+        table["hidden_lower"], table["hidden_upper"] = own.interval(samples)
         table["plain"] = plain
-        table["plain_lower"], table["plain_upper"] = interval(plain_samples)
+        table["plain_lower"], table["plain_upper"] = posterior.interval(plain_samples)
         rows.append(table)
     return pd.concat(rows, ignore_index=True)
 
@@ -178,13 +178,6 @@ def hidden_verdict(
     table: pd.DataFrame, hidden: HiddenModel, macrostates: Macrostates, model: MarkovModel
 ) -> dict[str, object]:
     """Whether hidden and plain model agree: all their intervals overlap."""
-    apart = table[(table.hidden_lower > table.plain_upper) | (table.plain_lower > table.hidden_upper)]
-    reasons = [
-        (
-            f"the population of state {row.index}" if row.quantity == "population" else f"t{row.index + 1}"
-        ) + f" is {row.hidden:.4g} in the hidden and {row.plain:.4g} in the plain Markov model, intervals apart"
-        for row in apart.itertuples(index=False)
-    ]  # fmt: skip
     agreeing = hidden.memberships.argmax(axis=1) == macrostates.assignment
     return {
         "n_hidden_states": len(hidden.counts),
@@ -195,6 +188,26 @@ def hidden_verdict(
         "log_likelihood": hidden.log_likelihood,
         "n_iterations": hidden.n_iterations,
         "n_frames": hidden.n_frames,
-        "verdict": "warn" if reasons else "pass",
-        "reasons": reasons,
+        **_objections(table).verdict_and_reasons(),
     }
+
+
+def _objections(table: pd.DataFrame) -> Objections:
+    """What the two models disagree on, and what one of them gives no interval for."""
+    objections = Objections()
+    known = table[["hidden_lower", "plain_lower"]].notna().all(axis=1)
+    objections.add_missing(
+        [f"{_name(row.quantity, row.index)} has no interval in both models" for row in table[~known].itertuples(False)],
+        anything_compared=bool(known.any()),
+    )
+    apart = table[(table.hidden_lower > table.plain_upper) | (table.plain_lower > table.hidden_upper)]
+    for row in apart.itertuples(index=False):
+        objections.warnings.append(
+            f"{_name(row.quantity, row.index)} is {row.hidden:.4g} in the hidden and {row.plain:.4g} in the plain "
+            "Markov model, intervals apart"
+        )
+    return objections
+
+
+def _name(quantity: str, index: int) -> str:
+    return f"the population of state {index}" if quantity == "population" else f"t{index + 1}"

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from geom2msm.provenance import replace_when_complete
 
 @dataclass(frozen=True)
 class Objections:
-    """What speaks against a model, as sentences; the gravest kind gives the verdict."""
+    """What speaks against a model, as sentences; the gravest kind gives the verdict.
+
+    `not_estimable` is for checks that compared nothing at all: what a check lacks beside what it compared is a warning.
+    """
 
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -21,13 +24,24 @@ class Objections:
     @property
     def verdict(self) -> str:
         """One of pass, warn, fail, not estimable."""
-        if self.not_estimable:
-            return "not estimable"
-        return "fail" if self.failures else "warn" if self.warnings else "pass"
+        if self.failures or self.warnings:
+            return "fail" if self.failures else "warn"
+        return "not estimable" if self.not_estimable else "pass"
+
+    def add_missing(self, reasons: Iterable[str], *, anything_compared: bool) -> None:
+        """Note what cannot be estimated: a warning beside what was compared, else that nothing can be said."""
+        (self.warnings if anything_compared else self.not_estimable).extend(reasons)
 
     def verdict_and_reasons(self) -> dict[str, object]:
-        """The first two keys of every verdict file."""
-        return {"verdict": self.verdict, "reasons": [*self.not_estimable, *self.failures, *self.warnings]}
+        """The first two keys of every verdict file, the gravest reasons first."""
+        return {"verdict": self.verdict, "reasons": [*self.failures, *self.warnings, *self.not_estimable]}
+
+
+def explained(found: Mapping, why: str | None) -> dict[str, object]:
+    """A verdict that is not estimable, with the cause, if known, as its first reason; any other one as it is."""
+    if why is None or found["verdict"] != "not estimable":
+        return dict(found)
+    return {**found, "reasons": [why, *found["reasons"]]}
 
 
 def without_nan(value: object) -> object:

@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from geom2msm.judgement import without_nan
-from geom2msm.markov import MarkovModel, MsmSettings, Posterior, interval, timescale_table
+from geom2msm.markov import MarkovModel, MsmSettings, Posterior, timescale_table
 from geom2msm.states import Macrostates, Visits, representative_microstates
 from geom2msm.units import KB_KJ_PER_MOL_K
 
@@ -54,9 +54,9 @@ def state_table(model: MarkovModel, posterior: Posterior, macrostates: Macrostat
     indicator = macrostates.indicator
     probability = model.stationary_distribution @ indicator
     samples = posterior.stationary_distributions @ indicator
-    lower, upper = interval(samples)
+    lower, upper = posterior.interval(samples, around=probability)
     free_energy_kT = np.log(probability[0] / probability)
-    lower_kT, upper_kT = interval(np.log(samples[:, :1] / samples))
+    lower_kT, upper_kT = posterior.interval(np.log(samples[:, :1] / samples), around=free_energy_kT)
     frames = model.counts.frames[model.counts.active] @ indicator
     return pd.DataFrame({
         "state": np.arange(1, len(probability) + 1),
@@ -77,7 +77,7 @@ def rate_table(
     indicator = macrostates.indicator
     mfpt_ps = lag_ps * mean_first_passage_times(model.transition_matrix, model.stationary_distribution, indicator)
     samples_ps = lag_ps * sampled_passage_times(posterior, indicator)
-    lower_ps, upper_ps = interval(samples_ps)
+    lower_ps, upper_ps = posterior.interval(samples_ps, around=mfpt_ps)
     origin, target = np.nonzero(~np.eye(len(mfpt_ps), dtype=bool))
     return pd.DataFrame({
         "from_state": origin + 1, "to_state": target + 1, "mfpt_ps": mfpt_ps[origin, target],

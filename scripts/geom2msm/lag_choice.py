@@ -35,9 +35,9 @@ class LagScan:
 
     @classmethod
     def of_table(cls, timescales: pd.DataFrame, *, n_processes: int) -> "LagScan":
-        """The first processes of a `timescales.csv`."""
-        first = timescales[timescales.process <= n_processes]
-        tables = [first.pivot(index="lag_ps", columns="process", values=f"{name}_ps") for name in _VALUES]
+        """The first processes of a `timescales.csv`; those it does not have are NaN."""
+        pivoted = [timescales.pivot(index="lag_ps", columns="process", values=f"{name}_ps") for name in _VALUES]
+        tables = [table.reindex(columns=range(1, n_processes + 1)) for table in pivoted]
         lags_ps = tables[0].index.to_numpy(dtype=float)
         return cls(lags_ps, *(table.to_numpy(dtype=float) for table in tables))
 
@@ -91,21 +91,13 @@ def propose_lag(timescales: pd.DataFrame, *, configured_lag_ps: float, n_process
     found = flatness(scan)
     proposed_ps = _first_lag(scan.lags_ps, found.flat[:, found.judged].all(axis=1) & found.judged[0])
     objections = Objections()
-    if not found.judged[0]:
-        objections.not_estimable.append(
-            f"the slowest timescale has no {MIN_LONGER_LAGS + 1} lags of the scan that resolve it with an interval; "
-            "add shorter lags to msm.scan_lags_ps, or give more data"
-        )
-    elif proposed_ps is None:
+    objections.add_missing(_not_judged(found), anything_compared=bool(found.judged.any()))
+    if not found.flat[:, found.judged].all(axis=1).any():
         objections.failures.append(
             "at no lag of the scan are all timescales flat within error; add longer lags to msm.scan_lags_ps"
         )
-    else:
+    elif proposed_ps is not None:
         objections.warnings.extend(_disagreement(scan, found, configured_lag_ps, proposed_ps))
-    for process in np.flatnonzero(~found.judged)[not found.judged[0] :]:
-        objections.warnings.append(
-            f"t{process + 2} cannot be judged: no two lags of the scan resolve it with an interval"
-        )
     return objections.verdict_and_reasons() | {
         "configured_lag_ps": configured_lag_ps,
         "proposed_lag_ps": proposed_ps,
@@ -113,6 +105,19 @@ def propose_lag(timescales: pd.DataFrame, *, configured_lag_ps: float, n_process
         "processes": [_process(scan, found, process) for process in range(scan.estimate_ps.shape[1])],
         "thresholds": THRESHOLDS,
     }
+
+
+def _not_judged(found: Flatness) -> list[str]:
+    """Which timescales have too few lags to be called flat or not."""
+    slowest = (
+        f"the slowest timescale has no {MIN_LONGER_LAGS + 1} lags of the scan that resolve it with an interval; "
+        "add shorter lags to msm.scan_lags_ps, lower msm.n_microstates, or give more data"
+    )
+    faster = [
+        f"t{process + 2} cannot be judged: no two lags of the scan resolve it with an interval"
+        for process in np.flatnonzero(~found.judged[1:]) + 1
+    ]
+    return faster if found.judged[0] else [slowest, *faster]
 
 
 def _first_lag(lags_ps: Float[np.ndarray, " lag"], fits: Bool[np.ndarray, " lag"]) -> float | None:

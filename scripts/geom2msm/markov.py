@@ -17,11 +17,9 @@ from deeptime.markov.msm import MaximumLikelihoodMSM
 from jaxtyping import Float, Int
 from scipy.sparse.linalg import eigsh
 
-from geom2msm.posterior import Posterior, draw_reversible
-from geom2msm.resampling import INTERVAL
+from geom2msm.posterior import FEW_COUNTS_PER_STATE, Posterior, draw_reversible
 from geom2msm.units import frames
 
-FEW_COUNTS_PER_STATE = 5
 # Above this size the leading eigenvalues are found by iteration.
 DENSE_SIZE = 200
 REMEDY = "use fewer microstates, a shorter lag or more data"
@@ -44,6 +42,11 @@ class MsmSettings:
     transition_paths: Mapping[str, str | Sequence[int]] = field(
         default_factory=lambda: {"source": "most_probable", "target": "slowest_process"}
     )
+
+    @property
+    def n_processes(self) -> int:
+        """Slow processes to follow: as many as asked for, and never fewer than separate the macrostates."""
+        return max(self.n_timescales, self.n_macrostates - 1)
 
 
 @dataclass(frozen=True)
@@ -117,25 +120,25 @@ def estimate_model(counts: Counts) -> MarkovModel:
     return MarkovModel(counts, np.asarray(model.transition_matrix), np.asarray(model.stationary_distribution))
 
 
+def why_no_intervals(counts: Counts) -> str | None:
+    """Why no interval is given, and how many microstates the counts would be enough for; None where they are enough."""
+    n_counts, n_active = counts.active_matrix.sum() / counts.lag_frames, len(counts.active)
+    if n_counts >= FEW_COUNTS_PER_STATE * n_active:
+        return None
+    enough_for = int(n_counts / FEW_COUNTS_PER_STATE)
+    remedy = f"set msm.n_microstates to {enough_for} or fewer, or bring" if enough_for >= 2 else "bring"
+    return (
+        f"there are only {n_counts / n_active:.1f} independent transitions per microstate, and an interval needs "
+        f"{FEW_COUNTS_PER_STATE}; {remedy} more data"
+    )
+
+
 def sample_posterior(model: MarkovModel, *, n_samples: int, seed: int) -> Posterior:
-    """Transition matrices from the reversible posterior."""
+    """Transition matrices from the reversible posterior; with too few counts they give no intervals."""
     effective = model.counts.active_matrix / model.counts.lag_frames
-    n_active = len(effective)
-    if effective.sum() < FEW_COUNTS_PER_STATE * n_active:
-        logging.warning(
-            "lag of %d frames: only %.1f independent counts per microstate; sampled timescales tend to be too long",
-            model.counts.lag_frames,
-            effective.sum() / n_active,
-        )
+    if reason := why_no_intervals(model.counts):
+        logging.warning("lag of %d frames: %s", model.counts.lag_frames, reason)
     return draw_reversible(effective, model.stationary_distribution, n_samples=n_samples, seed=seed)
-
-
-def interval(samples: Float[np.ndarray, "sample *rest"]) -> Float[np.ndarray, "2 *rest"]:
-    """The 95 % interval of samples: between quantiles at p (n + 1), type 6 of Hyndman & Fan, Am. Stat. 50 (1996) 361.
-
-    It holds one more draw as often as it says; NumPy's default, type 7, holds 93.1 % of draws with 100 samples.
-    """
-    return np.quantile(samples, INTERVAL, axis=0, method="weibull")
 
 
 def eigenvalues(
@@ -211,13 +214,13 @@ def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, 
     sampled = sampled_eigenvalues(posterior, n_values=n_values)
     estimate = implied_timescales(most_likely, lag_ps=lag_ps, n_processes=n_processes)
     samples = implied_timescales(sampled, lag_ps=lag_ps, n_processes=n_processes)
-    lower, upper = interval(samples)
-    drifted = (estimate < lower) | (estimate > upper)
-    for process in np.flatnonzero(drifted):
+    lower, upper = posterior.interval(samples, around=estimate)
+    without = np.isnan(lower)
+    for process in np.flatnonzero(without & np.isfinite(estimate) & (not posterior.is_sparse)):
         logging.warning(
             "lag %g ps: no interval for t%d, the posterior misses the estimate; %s", lag_ps, process + 2, REMEDY
         )
-    mean, lower, upper = (np.where(drifted, np.nan, each) for each in (samples.mean(axis=0), lower, upper))
+    mean = np.where(without, np.nan, samples.mean(axis=0))
     return pd.DataFrame({
         "lag_ps": lag_ps, "process": np.arange(1, n_processes + 1),
         "estimate_ps": estimate, "mean_ps": mean, "lower_ps": lower, "upper_ps": upper,
@@ -245,9 +248,9 @@ def _at_lag(
         model = estimate_model(count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=n_microstates))
     except ValueError as error:
         logging.warning("lag %g ps: not estimable: %s", lag_ps, error)
-        return _not_estimable(lag_ps, n_processes=settings.n_timescales)
+        return _not_estimable(lag_ps, n_processes=settings.n_processes)
     posterior = sample_posterior(model, n_samples=settings.n_posterior_samples, seed=settings.seed)
-    table = timescale_table(model, posterior, lag_ps=lag_ps, n_processes=settings.n_timescales)
+    table = timescale_table(model, posterior, lag_ps=lag_ps, n_processes=settings.n_processes)
     logging.info(
         "lag %g ps: %d active microstates, t2 = %.4g ps", lag_ps, len(model.counts.active), table.estimate_ps.iloc[0]
     )

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from geom2msm.judgement import Objections
-from geom2msm.markov import MarkovModel, Posterior, count_transitions, estimate_model, interval, sample_posterior
+from geom2msm.markov import MarkovModel, Posterior, count_transitions, estimate_model, sample_posterior
 from geom2msm.states import Macrostates
 
 # Half the width of a normal distribution's 95 % interval, in standard deviations.
@@ -53,7 +53,7 @@ def ck_table(
     ])  # fmt: skip
     tables = []
     for multiple in range(1, n_multiples + 1):
-        predicted = _with_interval(most_likely[multiple - 1], samples[:, multiple - 1])
+        predicted = _with_interval(most_likely[multiple - 1], samples[:, multiple - 1], posterior)
         if multiple == 1:
             estimated = predicted
         else:
@@ -108,13 +108,15 @@ def estimate_at_multiple(
     target = np.zeros((len(longer.counts.active), len(start)))
     target[there] = indicator[here]
     samples = np.array([shared @ matrix @ target for matrix, _ in posterior])
-    return _with_interval(shared @ longer.transition_matrix @ target, samples)
+    return _with_interval(shared @ longer.transition_matrix @ target, samples, posterior)
 
 
 def _with_interval(
-    estimate: Float[np.ndarray, "macrostate macrostate"], samples: Float[np.ndarray, "sample macrostate macrostate"]
+    estimate: Float[np.ndarray, "macrostate macrostate"],
+    samples: Float[np.ndarray, "sample macrostate macrostate"],
+    posterior: Posterior,
 ) -> Float[np.ndarray, "3 macrostate macrostate"]:
-    return np.concatenate([estimate[None], interval(samples)])
+    return np.concatenate([estimate[None], posterior.interval(samples)])
 
 
 def _table(
@@ -138,13 +140,16 @@ def ck_verdict(table: pd.DataFrame) -> dict[str, object]:
     Prediction and estimate are the same thing at one lag: only longer ones are compared.
     """
     asked = table[table.multiple > 1]
-    compared = asked[asked.estimated.notna()]
+    error = np.hypot(_standard_error(asked, "predicted"), _standard_error(asked, "estimated")).dropna()
+    compared = asked.loc[error.index]
     deviation = (compared.predicted - compared.estimated).abs()
-    error = np.hypot(_standard_error(compared, "predicted"), _standard_error(compared, "estimated"))
     in_errors = deviation / error.clip(lower=SMALLEST_ERROR)
     objections = Objections()
     if compared.empty:
-        objections.not_estimable.append("nothing is estimable at two lags or more: shorten the lag or give more data")
+        objections.not_estimable.append(
+            "nothing is estimable with an error at two lags or more: shorten the lag, lower msm.n_microstates or give "
+            "more data"
+        )
     elif len(compared) < len(asked):
         missing = len(asked) - len(compared)
         objections.warnings.append(f"{missing} of {len(asked)} comparisons are not estimable at so long a lag")

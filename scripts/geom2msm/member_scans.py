@@ -23,10 +23,15 @@ from geom2msm.store import read_attributes
 MAX_FRAMES = 200_000
 
 
-def frames_per_source(n_frames: Sequence[int], *, max_frames: int) -> list[int]:
-    """How many frames to take from the beginning of each trajectory: all, or the same share of each."""
-    share = min(1.0, max_frames / sum(n_frames))
-    return [max(1, int(share * length)) for length in n_frames]
+def frames_per_source(n_frames: Sequence[int], begins_run: Sequence[bool], *, max_frames: int) -> list[int]:
+    """How many frames to take of each trajectory: all, or the same share of each run, from its beginning."""
+    share, run = min(1.0, max_frames / sum(n_frames)), np.cumsum(begins_run)
+    left = {number: max(1, int(share * np.array(n_frames)[run == number].sum())) for number in np.unique(run)}
+    found = []
+    for length, number in zip(n_frames, run, strict=True):
+        found.append(min(length, left[number]))
+        left[number] -= found[-1]
+    return found
 
 
 def project_beginning(source: str, model: Projector, *, n_frames: int) -> Float[np.ndarray, "frame dimension"]:
@@ -77,15 +82,17 @@ def scan_members(
 ) -> pd.DataFrame:
     """The scans of all members, whose weights are named by fold and seed."""
     available = [len(FrameReader(source, "time_ps")) for source in sources]
-    n_frames = frames_per_source(available, max_frames=MAX_FRAMES)
-    names = [read_attributes(source)["trajectory"] for source in sources]
-    before = pieces_before(split) if n_frames == available else {}
+    names, before = [read_attributes(source)["trajectory"] for source in sources], pieces_before(split)
+    begins_run = [before.get(name, "") != previous for previous, name in zip([None, *names[:-1]], names, strict=True)]
+    n_frames = frames_per_source(available, begins_run, max_frames=MAX_FRAMES)
+    used = [place for place, n in enumerate(n_frames) if n]
+    sources, names, n_frames = ([each[place] for place in used] for each in (sources, names, n_frames))
     continues = [before.get(name) for name in names]
     tables = []
     for (fold, seed), weights in members.items():
         dtrajs = member_dtrajs(sources, weights, n_frames, settings)
         runs = join_pieces(dtrajs, names, continues)
-        table = scan_member(runs, lag_frames=lag_frames, n_processes=settings.n_timescales)
+        table = scan_member(runs, lag_frames=lag_frames, n_processes=settings.n_processes)
         tables.append(table.assign(fold=fold, seed=seed, n_frames=sum(n_frames)))
         logging.info("fold %d, seed %d: %d frames of %d", fold, seed, sum(n_frames), sum(available))
     columns = ["fold", "seed", "n_frames", "lag_ps", "process", "estimate_ps"]

@@ -1,26 +1,42 @@
 """Which atoms form a molecule, and the tree of bonds along which a molecule broken by a periodic box is mended."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import mdtraj
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, depth_first_order, minimum_spanning_tree
 
-from geom2msm.periodic import Molecules, make_whole, nearest_lengths, reduced_cells
+from geom2msm.periodic import nearest_lengths, reduced_cells
 
 # Covalent bonds are shorter, 1-3 distances and hydrogen bonds longer; a hydrogen bonds to no other hydrogen.
 LONGEST_BOND_NM = 0.22
 LONGEST_BOND_TO_HYDROGEN_NM = 0.14
 # MDTraj bonds consecutive residues whether or not some are missing between them; such bonds hold nothing together.
 LONGEST_TOPOLOGY_BOND_NM = 0.4
-# Contacts between molecules are looked for among so many atoms of each, and with so many larger molecules.
-N_CONTACT_ATOMS = 100
-N_ANCHORS = 64
-SMALLEST_ANCHOR_ATOMS = 20
+# Molecules of up to so many atoms are solvent or salt if there are more of one size than this: they touch everything.
+LARGEST_SOLVENT_ATOMS = 19
+MOST_LIGANDS = 16
+
+
+@dataclass(frozen=True)
+class Molecules:
+    """Tree of bonds over whole molecules; every branch is a range of `order`.
+
+    Moving the atom order[start[k]] across its bond to parent[k] moves order[start[k]:stop[k]].
+    Molecule m is order[first[m]:first[m + 1]]; others are brought to it if it binds[m].
+    """
+
+    atoms: Int[np.ndarray, " atom"]
+    order: Int[np.ndarray, " atom"]
+    parent: Int[np.ndarray, " bond"]
+    start: Int[np.ndarray, " bond"]
+    stop: Int[np.ndarray, " bond"]
+    first: Int[np.ndarray, " molecule_and_end"]
+    binds: Bool[np.ndarray, " molecule"]
 
 
 def find_molecules(
@@ -36,9 +52,7 @@ def find_molecules(
     graph = coo_matrix((length + 1e-6, bonds.T), shape=(n_atoms, n_atoms))
     labels = connected_components(graph, directed=False)[1]
     atoms = np.flatnonzero(np.isin(labels, labels[selected]))
-    alone = spanning_tree(atoms, graph.tocsr()[atoms][:, atoms])
-    whole = make_whole(positions_nm[None, atoms].astype(np.float32), cell[None], alone).positions_nm
-    return with_anchors(alone, whole[0], cell)
+    return spanning_tree(atoms, graph.tocsr()[atoms][:, atoms])
 
 
 def found_bonds(
@@ -88,7 +102,7 @@ def loose_pairs(topology: mdtraj.Topology, labels: Int[np.ndarray, " atom"]) -> 
 
 
 def spanning_tree(atoms: Int[np.ndarray, " atom"], graph: csr_matrix) -> Molecules:
-    """Shortest bonds that hold each molecule together, in depth-first order from its first atom; nothing anchored."""
+    """Shortest bonds that hold each molecule together, in depth-first order from its first atom."""
     n_atoms = len(atoms)
     tree = minimum_spanning_tree(graph).tocoo()
     labels = connected_components(tree, directed=False)[1]
@@ -107,11 +121,16 @@ def spanning_tree(atoms: Int[np.ndarray, " atom"], graph: csr_matrix) -> Molecul
         start=start,
         stop=start + branch_sizes(order, predecessor)[order[start]],
         first=first,
-        own=order[first[:-1]],
-        other=order[first[:-1]],
-        anchor=np.arange(len(roots)),
-        level=np.zeros(len(roots), dtype=np.int64),
+        binds=is_binding(np.diff(first)),
     )
+
+
+def is_binding(sizes: Int[np.ndarray, " molecule"]) -> Bool[np.ndarray, " molecule"]:
+    """Whether others are brought to a molecule: to all but solvent and salt, and to the largest one in any case."""
+    n_alike = np.bincount(sizes)[sizes]
+    binds = (sizes > LARGEST_SOLVENT_ATOMS) | (n_alike <= MOST_LIGANDS)
+    binds[sizes.argmax()] = True
+    return binds
 
 
 def branch_sizes(
@@ -122,31 +141,3 @@ def branch_sizes(
     for atom in order[::-1].tolist():
         sizes[predecessor[atom]] += sizes[atom]
     return sizes
-
-
-def with_anchors(
-    molecules: Molecules, whole_nm: Float32[np.ndarray, "atom 3"], cell_nm: Float[np.ndarray, "3 3"]
-) -> Molecules:
-    """The same molecules, each anchored to the nearest larger one by two atoms that are close in this frame.
-
-    Not by their centers: of two long molecules side by side these may be farther apart than half the box.
-    """
-    sizes = np.diff(molecules.first)
-    sampled = [
-        molecules.order[first : first + size : size // N_CONTACT_ATOMS + 1]
-        for first, size in zip(molecules.first[:-1], sizes, strict=True)
-    ]
-    by_size = np.argsort(-sizes, kind="stable").tolist()
-    own, other, anchor, level = (x.copy() for x in (molecules.own, molecules.other, molecules.anchor, molecules.level))
-    larger = by_size[:1]
-    for molecule in by_size[1:]:
-        candidates = np.concatenate([sampled[m] for m in larger])
-        owner = np.repeat(larger, [len(sampled[m]) for m in larger])
-        pairs = np.stack([x.ravel() for x in np.meshgrid(sampled[molecule], candidates, indexing="ij")], axis=1)
-        nearest = nearest_lengths(whole_nm[pairs[:, 0]] - whole_nm[pairs[:, 1]], cell_nm).argmin()
-        own[molecule], other[molecule] = pairs[nearest]
-        anchor[molecule] = owner[nearest % len(candidates)]
-        level[molecule] = level[anchor[molecule]] + 1
-        if sizes[molecule] >= SMALLEST_ANCHOR_ATOMS and len(larger) < N_ANCHORS:
-            larger.append(molecule)
-    return replace(molecules, own=own, other=other, anchor=anchor, level=level)

@@ -19,7 +19,6 @@ from geom2msm.markov import (
     MsmSettings,
     count_transitions,
     estimate_model,
-    interval,
     sample_posterior,
 )
 from geom2msm.resampling import INTERVAL
@@ -106,7 +105,8 @@ def modelled_times(
     indicator = (assignment[:, None] == present).astype(float)
     pairs = np.ix_(present, present)
     times[0][pairs] = mean_first_passage_times(other.transition_matrix, other.stationary_distribution, indicator)
-    for bound, values in zip(times[1:], interval(sampled_passage_times(posterior, indicator)), strict=True):
+    sampled = sampled_passage_times(posterior, indicator)
+    for bound, values in zip(times[1:], posterior.interval(sampled), strict=True):
         bound[pairs] = values
     return times
 

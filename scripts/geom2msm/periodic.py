@@ -1,50 +1,18 @@
-"""Molecules made whole and brought together by nearest images in a periodic box of any shape.
-
-A bond crosses the box where an image of its second atom is nearer to the first than the atom that was
-saved. Integers count the cell vectors between them; summed along the bonds they move whole branches.
-Atoms that are in place keep their coordinates to the last bit; nothing is rotated or centered.
-"""
-
-from dataclasses import dataclass
+"""Cells of a periodic box of any shape, and nearest images in them: of displacements, and of groups of points."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
 
-# Bonds as short as this are certainly not across a box.
-NEAR_NM = 0.3
 # Liquid water has 100 atoms per nm3; more than this is a dummy cell, such as the 1 Angstrom cube of PDB files.
 DENSEST_PER_NM3 = 1000.0
-FLATTEST_CELL_NM = 2 * NEAR_NM
-
-
-@dataclass(frozen=True)
-class Molecules:
-    """Tree of bonds over whole molecules; every branch is a range of `order`.
-
-    Moving the atom order[start[k]] across its bond to parent[k] moves order[start[k]:stop[k]].
-    Molecule m is order[first[m]:first[m + 1]]; its atom own[m] is to stay near the atom other[m] of the
-    molecule anchor[m]; level[m] counts the anchors up to the molecule that has none.
-    """
-
-    atoms: Int[np.ndarray, " atom"]
-    order: Int[np.ndarray, " atom"]
-    parent: Int[np.ndarray, " bond"]
-    start: Int[np.ndarray, " bond"]
-    stop: Int[np.ndarray, " bond"]
-    first: Int[np.ndarray, " molecule_and_end"]
-    own: Int[np.ndarray, " molecule"]
-    other: Int[np.ndarray, " molecule"]
-    anchor: Int[np.ndarray, " molecule"]
-    level: Int[np.ndarray, " molecule"]
-
-
-@dataclass(frozen=True)
-class Repaired:
-    """Positions with whole molecules side by side, and in which frames something had to be moved."""
-
-    positions_nm: Float32[np.ndarray, "frame atom 3"]
-    made_whole: Bool[np.ndarray, " frame"]
-    brought_together: Bool[np.ndarray, " frame"]
+FLATTEST_CELL_NM = 0.6
+# Images are looked for so far away at first, then twice as far, and so on.
+FIRST_REACH_NM = 0.5
+# A molecule that spans more images than this is no molecule but a damaged frame.
+MOST_IMAGES = 20_000
+# Of images as near as this to each other, the one that was saved.
+EQUAL_NM = 1e-5
 
 
 def is_real_cell(cell_nm: Float[np.ndarray, "frame 3 3"], *, n_atoms: int) -> bool:
@@ -117,70 +85,130 @@ def nearest_lengths(
     return np.linalg.norm(displacement_nm - numbers @ cell_nm, axis=-1)
 
 
-def make_whole(
-    positions_nm: Float32[np.ndarray, "frame atom 3"], cell_nm: Float[np.ndarray, "frame 3 3"], molecules: Molecules
-) -> Repaired:
-    """Join bonds that cross the box, then bring each molecule to the image that is nearest to its anchor.
+def nearest_images(
+    points_nm: Float[np.ndarray, "point 3"],
+    first: Int[np.ndarray, " group_and_end"],
+    targets_nm: Float[np.ndarray, "target 3"],
+    cell_nm: Float[np.ndarray, "3 3"],
+) -> tuple[Int[np.ndarray, "group 3"], Int[np.ndarray, " group"], Float[np.ndarray, " group"]]:
+    """How many cell vectors bring a point of each group nearest to a target, which target, and their distance.
 
-    `positions_nm` are those of molecules.atoms, `cell_nm` the reduced cells.
+    Group g is points[first[g]:first[g + 1]] and moves as one. Of equal images it is the one that was saved. The
+    distance is infinite, and nothing moves, where a damaged group or targets span thousands of cells.
     """
-    whole, broken = joined_bonds(positions_nm, cell_nm, molecules)
-    if molecules.level.any():
-        together, apart = joined_molecules(whole, cell_nm, molecules)
-        return Repaired(together, made_whole=broken, brought_together=apart)
-    return Repaired(whole, made_whole=broken, brought_together=np.zeros_like(broken))
+    group = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    wrap = wrapping_numbers(points_nm, first, targets_nm, cell_nm)
+    wrapped = points_nm - (wrap @ cell_nm)[group]
+    numbers, target = np.zeros_like(wrap), np.zeros(len(wrap), dtype=np.int64)
+    distance, reach = np.full(len(wrap), np.inf), FIRST_REACH_NM
+    # No point is farther from a lattice than half the diagonal of a box with edges of these lengths.
+    while np.isinf(distance).any() and reach <= 2 * np.linalg.norm(cell_nm) + FIRST_REACH_NM:
+        rest = np.isinf(distance)[group]
+        images, source, step = images_around(wrapped[rest], targets_nm, cell_nm, reach_nm=reach)
+        found, place, length = nearest_of_groups(wrapped[rest], group[rest], images, reach_nm=reach)
+        numbers[found] = -wrap[found] - step[place]
+        target[found], distance[found] = source[place], length
+        reach *= 2
+    keep_saved(points_nm, group, targets_nm, numbers, target, distance)
+    return numbers, target, distance
 
 
-def joined_bonds(
-    positions_nm: Float32[np.ndarray, "frame atom 3"], cell_nm: Float[np.ndarray, "frame 3 3"], molecules: Molecules
-) -> tuple[Float32[np.ndarray, "frame atom 3"], Bool[np.ndarray, " frame"]]:
-    """Positions with every branch moved to the image of its bond, and which frames had to be changed."""
-    child, parent = molecules.order[molecules.start], molecules.parent
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite stays so, for the checks to see
-        displacement = positions_nm[:, child] - positions_nm[:, parent]
-        square = np.einsum("fbx,fbx->fb", displacement, displacement)
-    frame, bond = np.nonzero((square > NEAR_NM**2) & np.isfinite(square))
-    numbers = image_numbers(displacement[frame, bond].astype(np.float64), cell_nm[frame])
-    crossing = numbers.any(axis=1)
-    frame, bond, numbers = frame[crossing], bond[crossing], numbers[crossing]
-    broken, row = np.unique(frame, return_inverse=True)
-    steps = np.zeros((len(broken), len(molecules.atoms) + 1, 3), dtype=np.int32)
-    np.add.at(steps, (row, molecules.start[bond]), -numbers)
-    np.add.at(steps, (row, molecules.stop[bond]), numbers)
-    shifts = np.cumsum(steps[:, :-1], axis=1, dtype=np.int32)
-    return moved(positions_nm, cell_nm, molecules.order, broken, shifts), np.isin(np.arange(len(positions_nm)), broken)
+def wrapping_numbers(
+    points_nm: Float[np.ndarray, "point 3"],
+    first: Int[np.ndarray, " group_and_end"],
+    targets_nm: Float[np.ndarray, "target 3"],
+    cell_nm: Float[np.ndarray, "3 3"],
+) -> Int[np.ndarray, "group 3"]:
+    """How many cell vectors to subtract so that the middle of each group is nearest to that of the targets."""
+    low, high = np.minimum.reduceat(points_nm, first[:-1]), np.maximum.reduceat(points_nm, first[:-1])
+    apart = (low + high) / 2 - sum(extent(targets_nm)) / 2
+    return image_numbers(apart, np.broadcast_to(cell_nm, (len(apart), 3, 3)))
 
 
-def joined_molecules(
-    positions_nm: Float32[np.ndarray, "frame atom 3"], cell_nm: Float[np.ndarray, "frame 3 3"], molecules: Molecules
-) -> tuple[Float32[np.ndarray, "frame atom 3"], Bool[np.ndarray, " frame"]]:
-    """Positions with every molecule at the image nearest to its anchor, and which frames had to be changed."""
-    n_frames, n_molecules = len(positions_nm), len(molecules.level)
-    with np.errstate(invalid="ignore"):
-        displacement = (positions_nm[:, molecules.own] - positions_nm[:, molecules.other]).reshape(-1, 3)
-    displacement[~np.isfinite(displacement).all(axis=1)] = 0
-    found = image_numbers(displacement.astype(np.float64), np.repeat(cell_nm, n_molecules, axis=0))
-    numbers = -found.reshape(n_frames, n_molecules, 3)
-    for level in range(1, molecules.level.max() + 1):
-        members = np.flatnonzero(molecules.level == level)
-        numbers[:, members] += numbers[:, molecules.anchor[members]]
-    apart = numbers.any(axis=(1, 2))
-    shifts = np.repeat(numbers[apart], np.diff(molecules.first), axis=1)
-    return moved(positions_nm, cell_nm, molecules.order, np.flatnonzero(apart), shifts), apart
+def images_around(
+    points_nm: Float[np.ndarray, "point 3"],
+    targets_nm: Float[np.ndarray, "target 3"],
+    cell_nm: Float[np.ndarray, "3 3"],
+    *,
+    reach_nm: float,
+) -> tuple[Float[np.ndarray, "image 3"], Int[np.ndarray, " image"], Int[np.ndarray, "image 3"]]:
+    """All images of the targets in the box around the points that is wider by `reach_nm`, their targets and steps."""
+    (low, high), (lowest, highest) = extent(points_nm), extent(targets_nm)
+    low, high = low - reach_nm, high + reach_nm
+    images, source, step = [np.zeros((0, 3))], [np.zeros(0, np.int64)], [np.zeros((0, 3), np.int64)]
+    for number in steps_into(low - highest, high - lowest, cell_nm):
+        shift = number @ cell_nm
+        inside = np.flatnonzero(is_inside(targets_nm, low - shift, high - shift))
+        images.append(targets_nm[inside] + shift)
+        source.append(inside)
+        step.append(np.broadcast_to(number, (len(inside), 3)))
+    return np.concatenate(images), np.concatenate(source), np.concatenate(step)
 
 
-def moved(
-    positions_nm: Float32[np.ndarray, "frame atom 3"],
-    cell_nm: Float[np.ndarray, "frame 3 3"],
-    order: Int[np.ndarray, " atom"],
-    changed: Int[np.ndarray, " changed"],
-    numbers: Int[np.ndarray, "changed atom 3"],
-) -> Float32[np.ndarray, "frame atom 3"]:
-    """Positions plus whole numbers of cell vectors, given in `order`, in the frames `changed`."""
-    if not len(changed):
-        return positions_nm
-    result = positions_nm.copy()
-    for frame, number in zip(changed.tolist(), numbers, strict=True):
-        atoms = np.flatnonzero(number.any(axis=1))
-        result[frame, order[atoms]] += (number[atoms] @ cell_nm[frame]).astype(np.float32)
-    return result
+def steps_into(
+    low_nm: Float[np.ndarray, "3"], high_nm: Float[np.ndarray, "3"], cell_nm: Float[np.ndarray, "3 3"]
+) -> Int[np.ndarray, "step 3"]:
+    """Numbers of cell vectors whose sums lie in a box; none if they are beyond all reason."""
+    inverse = np.linalg.inv(cell_nm)
+    middle, half = (low_nm + high_nm) / 2 @ inverse, (high_nm - low_nm) / 2 @ np.abs(inverse)
+    lowest, highest = np.ceil(middle - half), np.floor(middle + half)
+    if np.prod(np.maximum(highest - lowest + 1, 0)) > MOST_IMAGES:
+        return np.zeros((0, 3), dtype=np.int64)
+    ranges = [np.arange(one, other + 1) for one, other in zip(lowest, highest, strict=True)]
+    steps = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+    return steps[is_inside(steps @ cell_nm, low_nm, high_nm)].astype(np.int64)
+
+
+def extent(points_nm: Float[np.ndarray, "point 3"]) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """The smallest and the largest coordinates."""
+    columns = np.ascontiguousarray(points_nm.T)  # ten times faster to reduce
+    return columns.min(axis=1), columns.max(axis=1)
+
+
+def is_inside(
+    points_nm: Float[np.ndarray, "point 3"], low_nm: Float[np.ndarray, "3"], high_nm: Float[np.ndarray, "3"]
+) -> Bool[np.ndarray, " point"]:
+    """Which points lie in a box with edges along the axes."""
+    x, y, z = points_nm.T
+    inside = (x >= low_nm[0]) & (x <= high_nm[0])
+    inside &= (y >= low_nm[1]) & (y <= high_nm[1])
+    return inside & (z >= low_nm[2]) & (z <= high_nm[2])
+
+
+def nearest_of_groups(
+    points_nm: Float[np.ndarray, "point 3"],
+    group: Int[np.ndarray, " point"],
+    targets_nm: Float[np.ndarray, "target 3"],
+    *,
+    reach_nm: float,
+) -> tuple[Int[np.ndarray, " found"], Int[np.ndarray, " found"], Float[np.ndarray, " found"]]:
+    """The groups of which a point is nearer than `reach_nm` to a target, the target that is nearest, its distance."""
+    if not len(targets_nm):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    low, high = extent(targets_nm)
+    near = np.flatnonzero(is_inside(points_nm, low - reach_nm, high + reach_nm))
+    length, place = cKDTree(targets_nm).query(points_nm[near], distance_upper_bound=reach_nm)
+    hits = np.flatnonzero(np.isfinite(length))
+    hits = hits[np.lexsort((length[hits], group[near[hits]]))]
+    found, best = np.unique(group[near[hits]], return_index=True)
+    return found, place[hits[best]], length[hits[best]]
+
+
+def keep_saved(
+    points_nm: Float[np.ndarray, "point 3"],
+    group: Int[np.ndarray, " point"],
+    targets_nm: Float[np.ndarray, "target 3"],
+    numbers: Int[np.ndarray, "group 3"],
+    target: Int[np.ndarray, " group"],
+    distance_nm: Float[np.ndarray, " group"],
+) -> None:
+    """Take back, in place, the moves of groups that were as near to a target as they were saved."""
+    doubtful = np.isfinite(distance_nm) & numbers.any(axis=1)
+    if not doubtful.any():
+        return
+    some, reach = doubtful[group], distance_nm[doubtful].max() + EQUAL_NM
+    low, high = extent(points_nm[some])
+    near = np.flatnonzero(is_inside(targets_nm, low - reach, high + reach))
+    found, place, length = nearest_of_groups(points_nm[some], group[some], targets_nm[near], reach_nm=reach)
+    equal = length <= distance_nm[found] + EQUAL_NM
+    numbers[found[equal]], target[found[equal]] = 0, near[place[equal]]

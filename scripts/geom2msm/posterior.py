@@ -25,6 +25,11 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from geom2msm.resampling import INTERVAL
+
+# With fewer independent counts per microstate, matrices are drawn that are slower than the most likely one: in three
+# wells cut into 100, the intervals of t2 and t3 held the truth in 84 and 63 % of repeats at 5, in 94 and 88 % at 7.
+FEW_COUNTS_PER_STATE = 7
 # Trajectories of Hamiltonian dynamics before the first samples and between two samples of a chain.
 BURN_IN = 50
 THINNING = 3
@@ -39,14 +44,26 @@ LARGEST_LOGARITHM = 150
 SMALLEST_FLOW = 1e-200
 
 
+def interval(samples: Float[np.ndarray, "sample *rest"]) -> Float[np.ndarray, "2 *rest"]:
+    """The 95 % interval of samples: between quantiles at p (n + 1), type 6 of Hyndman & Fan, Am. Stat. 50 (1996) 361.
+
+    It holds one more draw as often as it says; NumPy's default, type 7, holds 93.1 % of draws with 100 samples.
+    """
+    return np.quantile(samples, INTERVAL, axis=0, method="weibull")
+
+
 @dataclass(frozen=True)
 class Posterior:
-    """Sampled transition matrices, of which only the elements that may differ from zero are held."""
+    """Sampled transition matrices, of which only the elements that may differ from zero are held.
+
+    `counts_per_state` are the independent transitions that they rest on, per microstate.
+    """
 
     rows: Int[np.ndarray, " element"]
     columns: Int[np.ndarray, " element"]
     elements: Float[np.ndarray, "sample element"]
     stationary_distributions: Float[np.ndarray, "sample active"]
+    counts_per_state: float = math.inf
 
     @classmethod
     def of_matrices(
@@ -57,6 +74,23 @@ class Posterior:
         """The same from whole matrices."""
         rows, columns = np.nonzero(transition_matrices.any(axis=0))
         return cls(rows, columns, transition_matrices[:, rows, columns], stationary_distributions)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the counts are too few for the samples to say how uncertain anything is."""
+        return self.counts_per_state < FEW_COUNTS_PER_STATE
+
+    def interval(
+        self, samples: Float[np.ndarray, "sample *rest"], *, around: Float[np.ndarray, "*rest"] | None = None
+    ) -> Float[np.ndarray, "2 *rest"]:
+        """The 95 % interval of what was computed from the samples; NaN if the counts are too few.
+
+        With `around`, the same of the most likely matrix, it is NaN also where the samples have drifted away from it:
+        an interval that excludes the estimate says nothing about its error.
+        """
+        found = interval(samples)
+        drifted = False if around is None else ~((found[0] <= around) & (around <= found[1]))
+        return np.where(drifted | np.bool_(self.is_sparse), np.nan, found)
 
     def __len__(self) -> int:
         return len(self.elements)
@@ -239,4 +273,4 @@ def draw_reversible(
         total = np.add.reduceat(flow, starts)
         np.divide(flow, total[rows], out=element)
         np.divide(total, total.sum(), out=distribution)
-    return Posterior(rows, columns, elements, distributions)
+    return Posterior(rows, columns, elements, distributions, float(counts.sum()) / len(counts))

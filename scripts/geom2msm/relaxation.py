@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from geom2msm.markov import MarkovModel, Posterior, interval, right_eigenvectors
+from geom2msm.judgement import Objections
+from geom2msm.markov import MarkovModel, Posterior, right_eigenvectors
 from geom2msm.markov_validation import FAIL_ERRORS, INTERVAL_IN_ERRORS, PASS_ERRORS, SMALLEST_ERROR
 from geom2msm.resampling import Blocks, cut_blocks, jackknife_interval
 from geom2msm.states import NOT_ACTIVE, Macrostates
@@ -71,7 +72,7 @@ def predicted(
             state = model.transition_matrix @ state
         estimate.append(np.einsum("ci,ci,ic->c", curves.start, curves.factor, state))
     samples = [propagated(*each, curves, multiples) for each in posterior]
-    return np.concatenate([[estimate], interval(np.array(samples))])
+    return np.concatenate([[estimate], posterior.interval(np.array(samples))])
 
 
 def propagated(
@@ -186,23 +187,33 @@ def relaxation_verdict(table: pd.DataFrame) -> dict[str, object]:
     n_states = int(table[table.kind == "relaxation"]["index"].max())
     claimed = table[(table.time_ps > 0) & ((table.kind == "relaxation") | (table["index"] < n_states))]
     compared = claimed[claimed[["measured_lower", "predicted_lower"]].notna().all(axis=1)]
-    if compared.empty:
-        reason = "too few blocks or too short trajectories to say how well the curves are measured"
-        return {"largest_deviation_in_errors": None, "n_compared": 0, "verdict": "not estimable", "reasons": [reason]}
+    objections = Objections()
+    objections.add_missing(_curves_without(claimed, compared), anything_compared=len(compared) > 0)
     width = [compared[f"{name}_upper"] - compared[f"{name}_lower"] for name in ("predicted", "measured")]
     error = np.hypot(*width) / (2 * INTERVAL_IN_ERRORS)
     in_errors = (compared.predicted - compared.measured).abs() / error.clip(lower=SMALLEST_ERROR)
-    worst = compared.loc[in_errors.idxmax()]
-    reasons = []
-    if in_errors.max() > PASS_ERRORS:
-        reasons.append(
-            f"the {worst['kind']} of {'process' if worst['kind'] == 'autocorrelation' else 'state'} {worst['index']} "
-            f"is off by {in_errors.max():.1f} errors at {worst.time_ps:g} ps"
+    largest = float(in_errors.max())
+    if largest > PASS_ERRORS:
+        worst = compared.loc[in_errors.idxmax()]
+        kind = objections.failures if largest > FAIL_ERRORS else objections.warnings
+        kind.append(
+            f"the {_name(worst['kind'], worst['index'])} is off by {largest:.1f} errors at {worst.time_ps:g} ps"
         )
-    return {
-        "largest_deviation_in_errors": float(in_errors.max()),
+    return objections.verdict_and_reasons() | {
+        "largest_deviation_in_errors": largest,
         "n_compared": len(compared),
-        "verdict": "fail" if in_errors.max() > FAIL_ERRORS else "warn" if reasons else "pass",
-        "reasons": reasons,
         "thresholds": {"pass_errors": PASS_ERRORS, "fail_errors": FAIL_ERRORS, "smallest_error": SMALLEST_ERROR},
     }
+
+
+def _curves_without(claimed: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    """Curves that are compared at no time, in one sentence each, or in one for all of them."""
+    curves, known = (table[["kind", "index"]].drop_duplicates() for table in (claimed, compared))
+    if known.empty:
+        return ["too few counts, too few blocks or too short trajectories to say how well the curves are known"]
+    missing = set(curves.itertuples(index=False, name=None)) - set(known.itertuples(index=False, name=None))
+    return [f"the {_name(*curve)} cannot be compared: one of its errors is not known" for curve in sorted(missing)]
+
+
+def _name(kind: str, index: int | np.integer) -> str:
+    return f"{kind} of {'process' if kind == 'autocorrelation' else 'state'} {index}"

@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from geom2msm.formats import TIMES_AGREE
 from geom2msm.style import short_number, state_color, time_unit
+
+# Trajectories that are named in one sentence.
+N_NAMES = 5
 
 
 def with_interval(value: float, lower: float, upper: float) -> str:
@@ -96,6 +100,20 @@ def trajectory_rows(inventories: Sequence[Mapping]) -> list[dict[str, object]]:
     ]
 
 
+def times_in_words(inventories: Sequence[Mapping]) -> str:
+    """What the times in the files say about the configured interval, and where the config alone is believed."""
+    found: dict[str, list[str]] = {}
+    for inventory in inventories:
+        found.setdefault(inventory["checks"]["times"], []).append(inventory["trajectory"])
+    words = []
+    for times, names in found.items():
+        some = ", ".join(names[:N_NAMES]) + ", …" * (len(names) > N_NAMES)
+        words.append(times + ("" if len(found) == 1 else f" ({len(names)} of {len(inventories)} files: {some})"))
+    if set(found) != {TIMES_AGREE}:
+        words.append("where they do not agree, the config alone counts")
+    return "; ".join(words)
+
+
 def numbers(summary: Mapping, states: pd.DataFrame, rates: pd.DataFrame) -> dict[str, object]:
     """States, timescales and passage times, as the template names them."""
     timescale_unit, timescales = timescale_rows(summary)
@@ -117,7 +135,7 @@ def sources(
         "sha256": encoder_check["provenance"]["inputs"]["weights"],
     }
     found = {"topology": topology, "trajectories": trajectory_rows(inventories), "encoder": encoder}
-    return found | {"versions": versions(artefacts)}
+    return found | {"frame_times": times_in_words(inventories), "versions": versions(artefacts)}
 
 
 def seeds_in_words(settings: Mapping) -> str:

@@ -1,4 +1,4 @@
-"""Blocks of trajectories left out in turn or drawn with replacement: intervals for what is measured on the frames."""
+"""Blocks of runs left out in turn or drawn with replacement: intervals for what is measured on the frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ SMALLEST_SKEWNESS = 1e-6
 
 @dataclass(frozen=True)
 class Blocks:
-    """The block of every frame of the trajectories, one after the other, and the one trajectory of every block."""
+    """The block of every frame of the runs, one after the other, and the one run of every block."""
 
     of_frame: Int[np.ndarray, " frame"]
-    trajectory: Int[np.ndarray, " block"]
+    run: Int[np.ndarray, " block"]
 
     @property
     def n_blocks(self) -> int:
         """How many there are."""
-        return len(self.trajectory)
+        return len(self.run)
 
     @property
     def are_enough(self) -> bool:
@@ -37,7 +37,7 @@ class Blocks:
 
 
 def cut_blocks(n_frames: Sequence[int], *, correlation_frames: float | int) -> Blocks:
-    """Trajectories in pieces of about equal length, each at least ten correlation times or a whole trajectory.
+    """Runs in pieces of about equal length, each at least ten correlation times or a whole run.
 
     A correlation time of NaN, where no eigenvalue is positive, is shorter than the lag and asks for nothing.
     """
@@ -78,7 +78,7 @@ def jackknife_interval(
     few = (n_used < MIN_BLOCKS) | np.isnan(without).any(axis=0)
     influence = without.mean(axis=0) - without
     squares = (influence**2).sum(axis=0)
-    same = blocks.trajectory[1:] == blocks.trajectory[:-1]
+    same = blocks.run[1:] == blocks.run[:-1]
     shared = (influence[1:] * influence[:-1])[same].sum(axis=0)
     n = blocks.n_blocks
     error = np.sqrt((n - 1) / n * (squares + 2 * np.maximum(0, shared)))

@@ -8,7 +8,6 @@ from geom2msm.markov import (
     MarkovModel,
     Posterior,
     implied_timescales,
-    interval,
     leading_eigenvalues,
     sampled_eigenvalues,
 )
@@ -32,28 +31,25 @@ def spectrum_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float) -
     most_likely = leading_eigenvalues(model.transition_matrix, model.stationary_distribution, n_values=n_values)
     sampled = sampled_eigenvalues(posterior, n_values=n_values)
     table = pd.DataFrame({"process": np.arange(1, n_processes + 1)})
-    _add(table, "eigenvalue", "", most_likely[1 : n_processes + 1], sampled[:, 1 : n_processes + 1])
+    _add(table, posterior, "eigenvalue", "", most_likely[1 : n_processes + 1], sampled[:, 1 : n_processes + 1])
     times, time_samples = (
         implied_timescales(each, lag_ps=lag_ps, n_processes=n_processes + 1) for each in (most_likely, sampled)
     )
-    _add(table, "timescale", "_ps", times[:-1], time_samples[:, :-1])
-    _add(table, "gap", "", times[:-1] / times[1:], time_samples[:, :-1] / time_samples[:, 1:])
+    _add(table, posterior, "timescale", "_ps", times[:-1], time_samples[:, :-1])
+    _add(table, posterior, "gap", "", times[:-1] / times[1:], time_samples[:, :-1] / time_samples[:, 1:])
     return table
 
 
 def _add(
     table: pd.DataFrame,
+    posterior: Posterior,
     name: str,
     unit: str,
     values: Float[np.ndarray, " process"],
     samples: Float[np.ndarray, "sample process"],
 ) -> None:
-    lower, upper = interval(samples)
-    drifted = ~((lower <= values) & (values <= upper))
     table[f"{name}{unit}"] = values
-    table[f"{name}_lower{unit}"], table[f"{name}_upper{unit}"] = (
-        np.where(drifted, np.nan, bound) for bound in (lower, upper)
-    )
+    table[f"{name}_lower{unit}"], table[f"{name}_upper{unit}"] = posterior.interval(samples, around=values)
 
 
 def membership_table(

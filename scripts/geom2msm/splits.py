@@ -5,56 +5,18 @@ make up one run, and a gap that belongs to no set parts units of one run that we
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from geom2msm.runs import Piece, Run, Segment
 from geom2msm.units import PS_PER_NS
 
 # Share of the training units that the inner fold takes. A fifth keeps most data for training; the inner score only
 # ranks epochs of one network, whose scores rise and fall together.
 SELECTION_SHARE = 0.2
 ROLES = ("training", "selection", "validation")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The frames from `start` to before `stop` of one trajectory."""
-
-    trajectory: str
-    start: int
-    stop: int
-
-
-# Pieces that follow one another in time: pairs cross from one to the next, but never from segment to segment.
-Segment = list[Piece]
-
-
-@dataclass(frozen=True)
-class Run:
-    """Trajectories laid end to end because each continues the one before; mostly there is just one."""
-
-    trajectories: tuple[str, ...]
-    n_frames: tuple[int, ...]
-
-    def __len__(self) -> int:
-        """Number of frames."""
-        return sum(self.n_frames)
-
-    def pieces(self, start: int, stop: int) -> Segment:
-        """Frames of the run as frames of its trajectories."""
-        found, first = [], 0
-        for trajectory, n_frames in zip(self.trajectories, self.n_frames, strict=True):
-            begin, end = max(start - first, 0), min(stop - first, n_frames)
-            if begin < end:
-                found.append(Piece(trajectory, begin, end))
-            first += n_frames
-        return found
-
-    def position(self, piece: Piece) -> int:
-        """Where in the run a piece of it begins."""
-        return sum(self.n_frames[: self.trajectories.index(piece.trajectory)]) + piece.start
 
 
 @dataclass(frozen=True)
@@ -105,30 +67,6 @@ class SplitSettings:
     nested: bool
     block_ns: float | None
     gap_ps: float
-
-
-def join_runs(inventories: list[Mapping], *, continuous: bool) -> list[Run]:
-    """One run per trajectory or, if they are `continuous`, runs of those that follow one another in time.
-
-    Files that carry times must agree: the first frame of a piece is one interval after the last of the piece before,
-    or it begins a new run. The config's word counts for files without usable times, or that all count from one start.
-    """
-    runs: list[list[Mapping]] = []
-    for inventory in inventories:
-        if continuous and runs and _follows(runs[-1][-1], inventory):
-            runs[-1].append(inventory)
-        else:
-            runs.append([inventory])
-    return [Run(tuple(i["trajectory"] for i in run), tuple(i["n_frames"] for i in run)) for run in runs]
-
-
-def _follows(before: Mapping, after: Mapping) -> bool:
-    last, first = before["checks"].get("last_time_ps"), after["checks"].get("first_time_ps")
-    if last is None or first is None:
-        return True
-    interval_ps = before["frame_interval_ps"]
-    counts_anew = first == before["checks"]["first_time_ps"]
-    return counts_anew or abs(first - last - interval_ps) <= 0.01 * interval_ps
 
 
 def trajectory_units(runs: list[Run]) -> list[Unit]:
@@ -239,9 +177,11 @@ def _segments(roles: dict[Unit, str], role: str, runs: list[Run], gap_frames: in
             continue
         end = unit.stop - gap_frames * _yields(roles, unit, after)
         if end <= begin:
+            name = runs[unit.run].pieces(unit.start, unit.stop)[0].trajectory
             raise ValueError(
-                f"nothing is left of {len(unit)} frames of {runs[unit.run].trajectories[0]} between gaps of "
-                f"{gap_frames} frames, the longest lag; give longer blocks or trajectories, or shorter lags."
+                f"nothing is left of {len(unit)} frames of {name} between gaps of {gap_frames} frames, the longest "
+                "lag; give longer blocks or trajectories, or shorter lags, or for a run in many files set split.scheme "
+                "to blocks."
             )
         yield runs[unit.run].pieces(begin, end)
 

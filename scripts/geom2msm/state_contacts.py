@@ -19,9 +19,13 @@ MIN_DIFFERENCE = 0.05
 
 @dataclass(frozen=True)
 class SampledContacts:
-    """Which contacts are there in some frames, counted along all trajectories laid end to end."""
+    """Which contacts are there in some frames, counted along all trajectories laid end to end.
+
+    Each stands for `each_for` frames: of a long trajectory a smaller share is looked at.
+    """
 
     frames: Int[np.ndarray, " sample"]
+    each_for: Float[np.ndarray, " sample"]
     names: list[str]
     touching: Bool[np.ndarray, "sample contact"]
 
@@ -36,13 +40,14 @@ def read_contacts(paths: Sequence[str], *, like: str) -> SampledContacts:
     names = list(dict.fromkeys(name for each in stored for name in each["names"].tolist()))
     place = {name: column for column, name in enumerate(names)}
     touching = np.zeros((sum(len(each["frames"]) for each in stored), len(names)), dtype=bool)
-    frames, row, first = [], 0, 0
+    frames, each_for, row, first = [], [], 0, 0
     for each, trajectory in zip(stored, trajectories, strict=True):
         rows = slice(row, row + len(each["frames"]))
         touching[rows, [place[name] for name in each["names"].tolist()]] = each["touching"]
         frames.append(first + each["frames"])
+        each_for.append(np.full(len(frames[-1]), trajectory.n_frames / len(frames[-1])))
         row, first = rows.stop, first + trajectory.n_frames
-    return SampledContacts(np.concatenate(frames), names, touching)
+    return SampledContacts(np.concatenate(frames), np.concatenate(each_for), names, touching)
 
 
 @dataclass(frozen=True)

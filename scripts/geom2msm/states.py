@@ -59,9 +59,11 @@ class Visits:
 def fit_microstates(
     variables: Sequence[Float[np.ndarray, "_ dimension"]], *, n_microstates: int, seed: int
 ) -> Float[np.ndarray, "microstate dimension"]:
-    """k-means centers of at most 100,000 frames, evenly spaced in time."""
-    stride = max(1, math.ceil(sum(map(len, variables)) / MAX_CLUSTERED_FRAMES))
-    points = np.concatenate([each[::stride] for each in variables]).astype(np.float64)
+    """k-means centers of at most 100,000 frames, evenly spaced over all trajectories laid end to end."""
+    starts = np.cumsum([0, *map(len, variables)]).tolist()
+    stride = max(1, math.ceil(starts[-1] / MAX_CLUSTERED_FRAMES))
+    spread = [each[-start % stride :: stride] for each, start in zip(variables, starts, strict=False)]
+    points = np.concatenate(spread).astype(np.float64)
     n_distinct = len(np.unique(points, axis=0))
     if n_distinct < 2:
         raise ValueError(

@@ -1,5 +1,6 @@
 """The topology of a system: its file, the selected atoms, their elements."""
 
+import re
 from pathlib import Path
 
 import mdtraj
@@ -8,6 +9,9 @@ from jaxtyping import Int
 
 from geom2msm.elements import repair_elements
 from geom2msm.topology_files import PRMTOP, element_origins, number_as_amber
+
+# Characters of MDTraj's own messages that are passed on.
+LONGEST_REASON = 100
 
 
 def load_topology(path: str) -> mdtraj.Topology:
@@ -40,7 +44,7 @@ def select_atoms(
     try:
         atoms = np.sort(topology.select(selection)).astype(np.int64)
     except Exception as error:  # a pyparsing, Syntax, Name or ValueError, depending on the mistake
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = selection_mistake(selection, str(error)) or type(error).__name__
         raise ValueError(
             f"{file}: {key} = '{selection}' is not an MDTraj selection ({reason}); 'protein and not element H' is one."
         ) from error
@@ -50,6 +54,17 @@ def select_atoms(
             "'not element H' selects all heavy atoms."
         )
     return atoms
+
+
+def selection_mistake(selection: str, message: str) -> str:
+    """Where a selection cannot be read, instead of the whole grammar; other messages in their first line."""
+    place = re.search(r"\(at char (\d+)\)", message)
+    if place is None:
+        return (message.strip().splitlines() or [""])[0][:LONGEST_REASON]
+    rest = selection[int(place[1]) :].strip()
+    return (
+        f"cannot be read from '{rest}' on, character {int(place[1]) + 1}" if rest else "something is missing at the end"
+    )
 
 
 def atomic_numbers(topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"]) -> Int[np.ndarray, " atom"]:

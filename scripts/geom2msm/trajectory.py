@@ -8,9 +8,11 @@ import mdtraj
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
-from geom2msm.molecules import find_molecules
-from geom2msm.periodic import Molecules, Repaired, is_real_cell, make_whole, reduced_cells
+from geom2msm.complexes import Repaired, make_whole
+from geom2msm.molecules import Molecules, find_molecules
+from geom2msm.periodic import is_real_cell, reduced_cells
 from geom2msm.trajectory_formats import SavedFrames, saved_frames
+from geom2msm.trajectory_headers import BareFrameError
 from geom2msm.trajectory_text import CutError
 
 # Atoms per piece: 12 MB of coordinates, whatever the size of the system and the trajectory.
@@ -61,6 +63,10 @@ def unreadable(path: str, error: Exception, *, n_frames: int) -> ValueError:
     if isinstance(error, CutError):
         return ValueError(
             f"{path}: the file ends in the middle of a frame (truncated); copy it again or drop the rest."
+        )
+    if isinstance(error, BareFrameError):
+        return ValueError(
+            f"{path}: {error}; write the frames with coordinates to another file (gmx trjconv -f in.trr -o out.xtc)."
         )
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ValueError(

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import mdtraj
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int
+from jaxtyping import Bool, Float, Float32, Int
 
-from geom2msm.formats import extension
+from geom2msm.formats import TIMES_AGREE
 from geom2msm.periodic import image_numbers, is_real_cell, reduced_cells
-from geom2msm.trajectory import Frames, iterate_frames
-
-# For the other formats times are made up: the frame numbers.
-TIMED = (".xtc", ".trr", ".nc", ".netcdf", ".ncdf", ".h5", ".hdf5")
+from geom2msm.trajectory import Frames, iterate_frames, read_first_frame
+from geom2msm.trajectory_formats import SavedFrames
+from geom2msm.trajectory_times import check_frame_interval
 
 # Bonds to metals have no typical length.
 NONMETALS = frozenset({1, 5, 6, 7, 8, 9, 14, 15, 16, 17})
@@ -22,6 +21,13 @@ LONGEST_SECOND_ROW_BOND_NM = 0.20
 LONGEST_BOND_NM = 0.22
 LONGEST_BOND_TO_HYDROGEN_NM = 0.15
 SHORTEST_BOND_NM = 0.05
+USUAL_BOND_NM = 0.15
+USUAL_BOND_TO_HYDROGEN_NM = 0.1
+# A unit is wrong if so many bonds are ten times too long or too short, up to a factor of 1.6. Lengths of pairs that are
+# no bonds, as in a wrong order of atoms, differ by more.
+SHARE_OF_ONE_UNIT = 0.8
+WITHIN_POWER_OF_TEN = 0.2
+TEN_TIMES = ((1, "large", "ångström", "nm", "divide"), (-1, "small", "nm", "ångström", "multiply"))
 JUMP_NM = 0.5
 
 
@@ -125,6 +131,22 @@ def merge_bonds(one: BondLengths, other: BondLengths) -> BondLengths:
     )
 
 
+def check_unit(path: str, frame: SavedFrames, atoms: Int[np.ndarray, " atom"], bonds: Bonds) -> None:
+    """Refuse a frame, as it was saved, in which nearly all bonds among these atoms are ten times too long or short."""
+    if not len(bonds.atoms):
+        return
+    ends = frame.positions_nm[0, atoms[bonds.atoms]]
+    with np.errstate(over="ignore", invalid="ignore"):  # for `check_finite` to see
+        length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)
+        power = np.log10(length / np.where(bonds.to_hydrogen, USUAL_BOND_TO_HYDROGEN_NM, USUAL_BOND_NM))
+    for sign, size, wrong, right, how in TEN_TIMES:
+        if (np.abs(power - sign) < WITHIN_POWER_OF_TEN).mean() > SHARE_OF_ONE_UNIT:
+            raise ValueError(
+                f"{path}: the coordinates are ten times too {size} (bonds of {np.median(length):.3g} nm, usual is "
+                f"{USUAL_BOND_NM:g} nm): {wrong} were saved in a format that holds {right}; {how} them by ten."
+            )
+
+
 def check_finite(path: str, frames: Frames) -> None:
     bad = np.flatnonzero(~np.isfinite(frames.positions_nm).all(axis=(1, 2)))
     if len(bad):
@@ -132,35 +154,6 @@ def check_finite(path: str, frames: Frames) -> None:
             f"{path}: frame {frames.first + bad[0]} has coordinates that are not finite (NaN or infinite); "
             "the simulation has blown up or the file is damaged: cut it before that frame."
         )
-
-
-def check_frame_interval(
-    path: str, header_ps: Float64[np.ndarray, " frame"], *, frame_interval_ps: float, stride: int = 1
-) -> str:
-    """What the file's times are worth, in words; a usable contradiction to the config is an error.
-
-    `header_ps` are the times of every stride-th frame, `frame_interval_ps` is between any two saved ones.
-    """
-    if extension(path) not in TIMED:
-        return "none in this format"
-    if len(header_ps) < 2:
-        return "one frame"
-    steps = np.diff(header_ps) / stride
-    step_ps = steps.mean()
-    # XTC and TRR store times in single precision.
-    rounding_ps = 4 * np.finfo(np.float32).eps * np.abs(header_ps).max()
-    if np.ptp(steps) > 1e-3 * abs(step_ps) + rounding_ps:
-        return "unusable: not equidistant"
-    if abs(step_ps - frame_interval_ps) <= 1e-3 * frame_interval_ps:
-        return "agree with frame_interval_ps"
-    if step_ps == 0:
-        return "unusable: all equal"
-    if step_ps == 1 and header_ps[0] in (0, 1):
-        return "unusable: plain frame numbers"
-    raise ValueError(
-        f"{path}: trajectories.frame_interval_ps = {frame_interval_ps:g}, but the times in the file are "
-        f"{step_ps:g} ps apart; correct the key or, if the file is wrong, number its frames 0, 1, 2, … as times."
-    )
 
 
 def check_bonds(path: str, bonds: Bonds, lengths: BondLengths, *, n_frames: int, can_mend: bool) -> dict[str, object]:
@@ -236,6 +229,7 @@ def inspect_frames(
     """
     checked = checked_atoms(topology, atoms)
     bonds = covalent_bonds(topology, checked)
+    check_unit(path, read_first_frame(path, topology), checked, bonds)
     header_ps, lengths, repaired, with_cell = [], None, np.zeros(2, dtype=np.int64), 0
     for frames in iterate_frames(path, topology, checked, stride=stride, make_whole=make_whole):
         check_finite(path, frames)
@@ -254,7 +248,7 @@ def inspect_frames(
         "times": header,
         "finite": "all",
         "periodic_box": "yes" if with_cell else "no",
-        **({"first_time_ps": float(times[0]), "last_time_ps": float(times[-1])} if header.startswith("agree") else {}),
+        **({"first_time_ps": float(times[0]), "last_time_ps": float(times[-1])} if header == TIMES_AGREE else {}),
         "frames_made_whole": int(repaired[0]),
         "frames_brought_together": int(repaired[1]),
     }

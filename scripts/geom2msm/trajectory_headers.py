@@ -22,6 +22,10 @@ DIMENSION = 3
 REAL_BYTES = (4, 8)
 
 
+class BareFrameError(ValueError):
+    """A frame holds velocities or forces, but no coordinates."""
+
+
 def check_headers(path: str) -> None:
     """Walk over all frames of an XTC or TRR file; CutError for an incomplete last one, ValueError for a damaged one."""
     status = os.stat(path)
@@ -53,7 +57,7 @@ def _frame_end(
     except struct.error:
         raise CutError from None
     except ValueError as error:
-        raise ValueError(f"frame {frame}: {error}") from None
+        raise type(error)(f"frame {frame}: {error}") from None
     return n_atoms, start + n_frame
 
 
@@ -83,7 +87,10 @@ def trr_frame(header: bytes) -> tuple[int, int]:
     if magic != TRR_MAGIC or n_text != 12:
         raise ValueError(f"it begins with {magic}, not with {TRR_MAGIC}")
     box, coordinates = sizes[2], sizes[7]
-    if n_atoms < 1 or coordinates not in [real * DIMENSION * n_atoms for real in REAL_BYTES]:
+    vectors = [real * DIMENSION * n_atoms for real in REAL_BYTES]
+    if n_atoms >= 1 and coordinates == 0 and any(size in vectors for size in sizes[8:]):
+        raise BareFrameError("no coordinates, only velocities or forces")
+    if n_atoms < 1 or coordinates not in vectors:
         raise ValueError(f"{coordinates} bytes of coordinates of {n_atoms} atoms")
     real = coordinates // (DIMENSION * n_atoms)
     if any(size not in (0, real * DIMENSION**2) for size in (box, sizes[3], sizes[4])):

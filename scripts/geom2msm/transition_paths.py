@@ -3,6 +3,7 @@
 E & Vanden-Eijnden, J. Stat. Phys. 123 (2006) 503; Noé et al., PNAS 106 (2009) 19011. Estimates are deeptime's.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ from deeptime.markov import reactive_flux
 from deeptime.markov.tools.flux import pathways
 from jaxtyping import Float
 
-from geom2msm.markov import MarkovModel, Posterior, interval, right_eigenvectors
+from geom2msm.judgement import Objections
+from geom2msm.markov import MarkovModel, Posterior, right_eigenvectors
+from geom2msm.posterior import interval
 from geom2msm.states import Macrostates
 from geom2msm.units import PS_PER_NS
 
@@ -106,7 +109,11 @@ def find_paths(
 
 
 def sample_paths(posterior: Posterior, macrostates: Macrostates, sets: PathSets) -> list[TransitionPaths]:
-    """The same of every sample of the posterior."""
+    """The same of every sample of the posterior; where its counts are too few for intervals, one without numbers."""
+    if posterior.is_sparse:
+        n_active, n_macrostates = macrostates.memberships.shape
+        unknown, flux = np.full(n_active, np.nan), np.full((n_macrostates, n_macrostates), np.nan)
+        return [TransitionPaths(unknown, unknown, flux, math.nan, math.nan)]
     return [find_paths(matrix, distribution, macrostates, sets) for matrix, distribution in posterior]
 
 
@@ -147,14 +154,20 @@ def decompose(paths: TransitionPaths, sets: PathSets, *, share: float = 1.0) -> 
     return found
 
 
+def _shares(paths: TransitionPaths, sets: PathSets, routes: Sequence[tuple[int, ...]]) -> Float[np.ndarray, " route"]:
+    """Shares of the flux of these pathways; NaN where the flux is not known."""
+    if math.isnan(paths.total_flux):
+        return np.full(len(routes), np.nan)
+    found = decompose(paths, sets)
+    return np.array([found.get(route, 0.0) for route in routes])
+
+
 def pathway_table(
     paths: TransitionPaths, samples: Sequence[TransitionPaths], sets: PathSets, *, lag_ps: float
 ) -> pd.DataFrame:
     """One row per pathway, strongest first, with its share of the flux; the share is 0 in samples without it."""
     listed = decompose(paths, sets, share=LISTED_SHARE)
-    sampled = [decompose(each, sets) for each in samples]
-    shares = np.array([[sample.get(route, 0.0) for sample in sampled] for route in listed])
-    lower, upper = interval(shares.T)
+    lower, upper = interval(np.array([_shares(each, sets, list(listed)) for each in samples]))
     fraction = np.array(list(listed.values()))
     return pd.DataFrame({
         "pathway": [" > ".join(map(str, route)) for route in listed],
@@ -170,23 +183,32 @@ def paths_verdict(
     rates = np.array([each.rate for each in samples]) / lag_ps
     fluxes = np.array([each.total_flux for each in samples]) * PS_PER_NS / lag_ps
     lower, upper = interval(rates)
-    rate, reasons = paths.rate / lag_ps, []
-    if upper > KNOWN_FACTOR * lower:
-        reasons.append(
-            f"the 95 % interval of the rate spans a factor of {upper / lower:.2g}: more transitions are needed"
-        )
-    if not lower <= rate <= upper:
-        reasons.append("the posterior misses the most likely rate: use fewer microstates, a shorter lag or more data")
+    rate = paths.rate / lag_ps
     return {
         "source_states": [state + 1 for state in sets.source],
         "target_states": [state + 1 for state in sets.target],
         **_with_interval("total_flux_per_ns", paths.total_flux * PS_PER_NS / lag_ps, fluxes),
         **_with_interval("rate_per_ns", rate * PS_PER_NS, rates * PS_PER_NS),
         **_with_interval("mfpt_ps", 1 / rate, 1 / rates),
-        "verdict": "warn" if reasons else "pass",
-        "reasons": reasons,
+        **_objections(rate, lower, upper).verdict_and_reasons(),
         "thresholds": {"known_factor": KNOWN_FACTOR},
     }
+
+
+def _objections(rate: float, lower: float, upper: float) -> Objections:
+    """What speaks against quoting the rate with its interval."""
+    objections = Objections()
+    if math.isnan(lower):
+        objections.not_estimable.append("the rate has no interval")
+    elif not lower <= rate <= upper:
+        objections.warnings.append(
+            "the posterior misses the most likely rate: use fewer microstates, a shorter lag or more data"
+        )
+    if upper > KNOWN_FACTOR * lower:
+        objections.warnings.append(
+            f"the 95 % interval of the rate spans a factor of {upper / lower:.2g}: more transitions are needed"
+        )
+    return objections
 
 
 def _with_interval(name: str, value: float, samples: Float[np.ndarray, " sample"]) -> Mapping[str, float]:

@@ -15,8 +15,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from geom2msm.judgement import Objections
-from geom2msm.markov import MarkovModel, Posterior, interval, leading_eigenvalues, sampled_eigenvalues
+from geom2msm.markov import MarkovModel, Posterior, leading_eigenvalues, sampled_eigenvalues
 from geom2msm.markov_validation import FAIL_ERRORS, INTERVAL_IN_ERRORS, PASS_ERRORS
+from geom2msm.posterior import interval
 
 # Parts of the data that are drawn with replacement: of this number, or one per trajectory if there are more.
 N_BLOCKS = 30
@@ -107,7 +108,7 @@ def consistency_table(
     for lag_ps, n_frames in sorted(lag_frames.items()):
         lags = n_frames / model.counts.lag_frames
         predicted = predicted_vamp2(most_likely[None], lags=lags, dimensions=dimensions)[0]
-        lower, upper = interval(predicted_vamp2(sampled, lags=lags, dimensions=dimensions))
+        lower, upper = posterior.interval(predicted_vamp2(sampled, lags=lags, dimensions=dimensions))
         try:
             measured = measured_vamp2(runs, lag_frames=n_frames, seed=seed)
         except ValueError as error:
@@ -123,10 +124,16 @@ def consistency_verdict(table: pd.DataFrame, *, lag_ps: float) -> dict[str, obje
 
     Too low a score only warns: microstates may well resolve more than linear functions of the variables.
     """
-    compared = table[(table.lag_ps >= lag_ps) & table.measured.notna()]
+    asked = table[table.lag_ps >= lag_ps]
+    compared = asked.dropna()
     objections = Objections()
-    if not len(compared):
-        objections.not_estimable.append("VAMP-2 of the variables cannot be estimated at any lag from the model's on")
+    objections.add_missing(
+        [
+            f"at {lag:g} ps the two scores cannot both be estimated with an error"
+            for lag in asked.lag_ps.drop(compared.index)
+        ],
+        anything_compared=len(compared) > 0,
+    )
     difference = compared.measured - compared.predicted
     errors = [compared[f"{name}_upper"] - compared[f"{name}_lower"] for name in ("measured", "predicted")]
     error = np.hypot(*errors) / (2 * INTERVAL_IN_ERRORS)

@@ -42,7 +42,7 @@ ACTIONS = {
         "pass": "Nothing to do: rates and populations may be quoted at this lag.",
         "warn": "Look at the panels that deviate; a longer msm.lag_ps or more microstates usually mends them.",
         "fail": "Quote no rates: lengthen msm.lag_ps or raise msm.n_microstates until the test passes.",
-        "not estimable": "Shorten msm.lag_ps or lower msm.ck_multiples, or bring longer trajectories.",
+        "not estimable": "See the reason; shorten msm.lag_ps, lower msm.n_microstates or bring longer trajectories.",
     },
     "connectivity": {
         "pass": "Nothing to do: connectivity.csv lists what was dropped, if anything.",
@@ -60,13 +60,13 @@ ACTIONS = {
         "pass": "Nothing to do: the reversible estimate is justified.",
         "warn": "Compare reversible and non-reversible numbers, and say which ones you quote.",
         "fail": "Quote no populations: the data contradict detailed balance; bring longer ones from equilibrium.",
-        "not estimable": "See the reason; bring longer trajectories.",
+        "not estimable": "See the reason; change msm.n_microstates, or bring longer trajectories.",
     },
     "relaxation": {
         "pass": "Nothing to do: what an experiment would see is what the model predicts.",
         "warn": "Look at the curves that deviate before you compare with an experiment.",
         "fail": "Quote no relaxation: lengthen msm.lag_ps, or raise msm.n_microstates.",
-        "not estimable": "See the reason; bring longer trajectories.",
+        "not estimable": "See the reason; lower msm.n_microstates, or bring longer trajectories.",
     },
     "visits": {
         "pass": "Nothing to do: quote rates with their intervals.",
@@ -78,7 +78,7 @@ ACTIONS = {
         "pass": "Nothing to do: more data of the same kind would narrow the intervals, not move them.",
         "warn": "Bring more trajectories, or call the numbers converged within the spread that the figure shows.",
         "fail": "Quote no numbers yet: they still drift with the amount of data.",
-        "not estimable": "Bring more trajectories: there are too few to leave some out.",
+        "not estimable": "See the reason; lower msm.n_microstates, or bring more trajectories.",
     },
     "agreement of seeds": {
         "pass": "Nothing to do: the slow variables do not depend on the run that was chosen.",

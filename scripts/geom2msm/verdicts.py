@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from geom2msm.verdict_texts import ACTIONS, FIGURES, QUESTIONS
 
-# From the best to the gravest: what cannot be estimated is no pass, but no objection either.
+# From the best to the gravest: where nothing could be compared there is no pass, but no objection either.
 VERDICTS = ("pass", "not estimable", "warn", "fail")
 
 # With ten independent events a rate is known to about a third (1/√10), with two to no better than a factor of two.
@@ -115,16 +115,16 @@ def judge_seeds(ensemble: Mapping) -> Judged:
     pairs = ensemble["agreement"]["pairs"]
     if not pairs:
         return not_computed("there is only one member; use two seeds or two folds")
-    dimensions = int(ensemble["members"][0]["dimensions"])
+    n_functions = int(ensemble["agreement"]["n_functions"])
     worst = min(pairs, key=lambda pair: pair["overlap"])
-    lost = dimensions * (1 - worst["overlap"])
+    lost = n_functions * (1 - worst["overlap"])
     one, other = (
         f"fold {member['fold']} seed {member['seed']}"
         for member in map(ensemble["members"].__getitem__, worst["members"])
     )
     verdict = "fail" if lost >= FAIL_LOST_FUNCTIONS else "warn" if lost > PASS_LOST_FUNCTIONS else "pass"
-    reasons = [] if verdict == "pass" else [f"{one} and {other} found different functions: {lost:.1f} of {dimensions}"]
-    return Judged(verdict, f"{lost:.2f} of {dimensions} functions not shared", lost, reasons)
+    reasons = [] if verdict == "pass" else [f"{one} and {other} found different functions: {lost:.1f} of {n_functions}"]
+    return Judged(verdict, f"{lost:.2f} of {n_functions} functions not shared", lost, reasons)
 
 
 def judge_encoder(check: Mapping) -> Judged:

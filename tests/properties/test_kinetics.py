@@ -23,7 +23,14 @@ from geom2msm.relaxation import (
     relaxation_verdict,
 )
 from geom2msm.resampling import Blocks, cut_blocks, draw_blocks
-from geom2msm.reversibility import compare_models, currents, estimate_nonreversible, reversibility_verdict
+from geom2msm.reversibility import (
+    as_one_of,
+    compare_models,
+    currents,
+    error_without_current,
+    estimate_nonreversible,
+    reversibility_verdict,
+)
 from geom2msm.spectrum import crispness, membership_table, spectrum_table, spectrum_verdict
 from geom2msm.states import Macrostates, find_macrostates
 from geom2msm.transition_paths import (
@@ -38,7 +45,7 @@ from geom2msm.transition_paths import (
     pathway_table,
     sample_paths,
 )
-from systems import simulate_chain, stationary_distribution, three_state_chain
+from systems import birth_death_chain, simulate_chain, stationary_distribution, three_state_chain
 
 seeds = st.integers(0, 2**31)
 few = settings(max_examples=8)
@@ -333,16 +340,86 @@ def test_a_driven_cycle_is_not_called_reversible():
     assert "current" in found["reasons"][0]
 
 
-def test_two_states_have_no_current():
-    _, model, _ = random_system(4)
-    table = _compared(model, find_macrostates(model, n_macrostates=2))
-    assert table[table.quantity == "current"].nonreversible.abs().max() < 1e-10
-    assert reversibility_verdict(table)["verdict"] == "pass"
+def ring(n_states: int, *, forward: float, backward: float) -> np.ndarray:
+    """A walk around a ring, in equilibrium if it goes both ways equally often."""
+    there, back = np.roll(np.eye(n_states), 1, axis=1), np.roll(np.eye(n_states), -1, axis=1)
+    return (1 - forward - backward) * np.eye(n_states) + forward * there + backward * back
 
 
-def _compared(model: MarkovModel, macrostates: Macrostates) -> pd.DataFrame:
-    free = estimate_nonreversible(model, n_samples=100, seed=0)
-    posterior = sample_posterior(model, n_samples=100, seed=0)
+def counted(chain: np.ndarray, *, seed: int, n_frames: int, lag_frames: int) -> MarkovModel:
+    rng = np.random.default_rng(seed)
+    dtrajs = [simulate_chain(chain, n_frames, rng) for _ in range(4)]
+    return estimate_model(count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=len(chain)))
+
+
+def in_blocks(n_states: int, n_macrostates: int) -> Macrostates:
+    """Neighboring microstates together, all macrostates of about the same size."""
+    owner = np.arange(n_states) * n_macrostates // n_states
+    return Macrostates(np.eye(n_macrostates)[owner], owner)
+
+
+@pytest.mark.parametrize(("forward", "backward"), [(0.1, 0.005), (0.1, 0.0), (0.06, 0.04)])
+@pytest.mark.parametrize("n_macrostates", [2, 3])
+def test_a_driven_ring_is_not_called_reversible_however_few_its_macrostates(n_macrostates, forward, backward):
+    model = counted(ring(6, forward=forward, backward=backward), seed=0, n_frames=10_000, lag_frames=5)
+    table = _compared(model, in_blocks(6, n_macrostates))
+    assert np.abs(table[table.quantity == "current"].nonreversible.iloc[0]) < (1e-10 if n_macrostates == 2 else 1.1)
+    found = reversibility_verdict(table)
+    assert (found["verdict"], found["justified"]) == ("fail", "non-reversible")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("chain", "lag_frames", "n_macrostates"),
+    [
+        (ring(6, forward=0.05, backward=0.05), 1, 2),
+        (ring(12, forward=0.2, backward=0.2), 5, 4),
+        (birth_death_chain(), 5, 2),
+    ],
+    ids=["ring", "ring of twelve", "line"],
+)
+def test_a_chain_in_equilibrium_is_called_reversible_in_90_of_100_repeats(chain, lag_frames, n_macrostates):
+    macrostates, verdicts = in_blocks(len(chain), n_macrostates), []
+    for seed in range(100):
+        model = counted(chain, seed=seed, n_frames=1500, lag_frames=lag_frames)
+        verdicts.append(reversibility_verdict(_compared(model, macrostates, n_samples=40))["verdict"])
+    assert verdicts.count("pass") >= 90
+
+
+def test_without_a_cycle_there_is_nothing_to_compare():
+    # Steps to neighbors only, seen at every frame: whatever the counts, no current can flow.
+    line = 0.9 * np.eye(4) + 0.05 * np.eye(4, k=1) + 0.05 * np.eye(4, k=-1) + np.diag([0.05, 0, 0, 0.05])
+    for chain in (line, np.array([[0.9, 0.1], [0.2, 0.8]])):
+        model = counted(chain, seed=1, n_frames=2000, lag_frames=1)
+        found = reversibility_verdict(_compared(model, in_blocks(len(chain), 2)))
+        assert (found["verdict"], found["justified"]) == ("not estimable", None)
+        assert found["largest_difference_in_errors"] is None
+
+
+@few
+@given(seed=seeds)
+def test_an_error_without_current_is_that_of_independent_transitions(seed):
+    # The share of n independent transitions that went one way has a beta distribution.
+    rng = np.random.default_rng(seed)
+    there, back = rng.integers(1, 200, size=(2, 5)).astype(float)
+    n_counts = there + back
+    spread = 2 * np.sqrt(there * back / (n_counts**2 * (n_counts + 1)))
+    found = error_without_current((there - back) / n_counts, spread, n_counts=n_counts)
+    np.testing.assert_allclose(found, 1 / np.sqrt(n_counts + 1), rtol=1e-10)
+    one_way = error_without_current(np.ones(5), np.zeros(5), n_counts=n_counts)
+    np.testing.assert_allclose(one_way, found, rtol=1e-10)
+
+
+def test_the_largest_of_many_numbers_is_judged_as_one_of_them():
+    drawn = np.abs(np.random.default_rng(0).standard_normal((4000, 30))).max(axis=1)
+    # A single number is beyond 2 errors in 4.6 % of all cases.
+    assert 0.01 < np.mean([as_one_of(each, 30) > 2 for each in drawn.tolist()]) < 0.046
+    assert as_one_of(3.0, 1) == pytest.approx(3.0)
+
+
+def _compared(model: MarkovModel, macrostates: Macrostates, *, n_samples: int = 100) -> pd.DataFrame:
+    free = estimate_nonreversible(model, n_samples=n_samples, seed=0)
+    posterior = sample_posterior(model, n_samples=n_samples, seed=0)
     return compare_models(model, posterior, free, macrostates, lag_ps=2.0, n_processes=2)
 
 

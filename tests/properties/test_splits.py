@@ -3,7 +3,8 @@ import itertools
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from geom2msm.splits import ROLES, SplitSettings, check_apart, join_runs, make_folds
+from geom2msm.runs import join_runs
+from geom2msm.splits import ROLES, SplitSettings, check_apart, make_folds
 
 
 @given(

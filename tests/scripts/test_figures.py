@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from dynamics import Dynamics
@@ -389,6 +390,34 @@ class Results:
         }[figure]
 
 
+class WithoutIntervals(Results):
+    """The same where the posterior gives no interval, because the counts are too few, and no verdict has a number."""
+
+    def inputs(self, figure: str) -> dict[str, object]:
+        """Arguments of the figure's main; the files they name have lost their bounds."""
+        arguments = super().inputs(figure)
+        for value in arguments.values():
+            for path in value if isinstance(value, list) else [value]:
+                self.remove_bounds(Path(str(path)))
+        return arguments
+
+    def remove_bounds(self, path: Path) -> None:
+        if path.suffix == ".csv" and path.exists():
+            table = pd.read_csv(path)
+            table.assign(**dict.fromkeys(filter(is_bound, table), np.nan)).to_csv(path, index=False)
+        elif path.suffix == ".json" and path.exists():
+            path.write_text(json.dumps(json.loads(path.read_text(), object_hook=without_bounds)))
+
+
+def is_bound(name: str) -> bool:
+    return "lower" in name or "upper" in name
+
+
+def without_bounds(content: dict) -> dict:
+    judged = ("justified", "largest_difference_in_errors")
+    return {key: None if is_bound(key) or key in judged else value for key, value in content.items()}
+
+
 FIGURES = sorted(path.stem.removeprefix("figure_") for path in (ROOT / "scripts").glob("figure_*.py"))
 every_figure = pytest.mark.parametrize("figure", FIGURES)
 
@@ -422,6 +451,11 @@ class Drawn:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Results:
     return Results(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def without_intervals(tmp_path_factory) -> WithoutIntervals:
+    return WithoutIntervals(tmp_path_factory.mktemp("without_intervals"))
 
 
 @pytest.fixture(scope="module")
@@ -569,6 +603,14 @@ def labels_of(drawn) -> list:
 def test_two_and_five_states_and_many_residues_are_drawn(figure, larger_drawings):
     for drawn in larger_drawings(figure):
         assert drawn.pdf.stat().st_size < 1_000_000
+
+
+@every_figure
+def test_a_figure_is_drawn_without_intervals_where_there_are_none(figure, without_intervals, tmp_path):
+    drawn = Drawn(figure, without_intervals, tmp_path)
+    assert drawn.saved[list(filter(is_bound, drawn.saved))].isna().all(axis=None)
+    texts = [text.get_text() for text in drawn.figure.findobj(Text)]
+    assert not [text for text in texts if "nan" in text or "∞" in text]
 
 
 def test_the_map_is_the_table_in_the_colors_of_the_states(draw):

@@ -61,6 +61,7 @@ def system(tmp_path_factory, repository):
         )  # fmt: skip
         assigned.append(states.astype("i4"))
         inventory = {"trajectory": f"run-{number}", "n_frames": n_frames, "frame_interval_ps": 2.0, "checks": {}}
+        inventory["sha256"] = f"run-{number}"
         (folder / f"{number}.json").write_text(json.dumps(inventory))
     inventories = [str(folder / f"{number}.json") for number in range(len(N_FRAMES))]
     split_trajectories.main(inventories, str(folder / "split.json"), continuous=False, settings=SPLIT)

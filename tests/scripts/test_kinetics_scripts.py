@@ -156,4 +156,8 @@ def test_a_chain_hardly_seen_gives_verdicts_and_no_crash(tmp_path):
     for name in VERDICTS:
         assert read(tmp_path, name)["verdict"] in ("pass", "warn", "fail", "not estimable")
     assert pd.read_csv(tmp_path / "free_energy.csv").error_kT.isna().all()
-    assert read(tmp_path, "relaxation.json")["verdict"] == "not estimable"
+    for name in ("tpt.json", "reversibility.json", "relaxation.json"):
+        found = read(tmp_path, name)
+        assert found["verdict"] == "not estimable"
+        assert "independent transitions per microstate" in found["reasons"][0]
+        assert "set msm.n_microstates to 2 or fewer" in found["reasons"][0]

@@ -69,6 +69,7 @@ def system(tmp_path_factory):
         store(folder, "tokens", trajectory, times | tokens | {"positions_nm": vectors[..., 0].astype("f4")})
         store(folder, "features", trajectory, times | {"features": scalars[:, :, 0].astype("f4")})
         inventory = {"trajectory": trajectory, "n_frames": n_frames, "frame_interval_ps": 2.0, "checks": {}}
+        inventory["sha256"] = trajectory
         (folder / f"{trajectory}.json").write_text(json.dumps(inventory))
     return folder
 
@@ -162,18 +163,15 @@ def test_both_kinds_of_model_find_the_hidden_states(vampnets, ticas):
     assert all(1.5 < read(scores)["score_validation"] < 3 for _, _, scores, _ in vampnets + ticas)
 
 
-@pytest.mark.parametrize(("kind", "stage", "score"), [
-    ("vampnets", "tokens", "score_selection"), ("ticas", "features", "score_validation"),
-])  # fmt: skip
-def test_the_ensemble_goes_on_with_the_member_that_was_best_where_it_was_chosen(
-    kind, stage, score, request, system, tmp_path
-):
+@pytest.mark.parametrize(("kind", "stage"), [("vampnets", "tokens"), ("ticas", "features")])
+def test_the_ensemble_goes_on_with_a_member_that_no_validation_score_has_chosen(kind, stage, request, system, tmp_path):
     members = request.getfixturevalue(kind)
     scores, weights = [member[2] for member in members], [member[0] for member in members]
     ensemble, chosen = str(tmp_path / "ensemble.json"), str(tmp_path / "weights.safetensors")
     select_model.main(scores, weights, stores(system, stage), ensemble, chosen)
     content = read(ensemble)
-    best = max(range(2), key=lambda fold: read(scores[fold])[score])
+    # Of one member per fold the selection scores say nothing, and two agree equally with each other.
+    best = 0
     assert (content["fold"], content["weights"]) == (best, weights[best])
     assert [member["fold"] for member in content["members"]] == [0, 1]
     with open(weights[best], "rb") as expected:

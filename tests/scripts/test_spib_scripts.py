@@ -77,6 +77,7 @@ def system(tmp_path_factory):
         store(folder, "tokens", trajectory, times | tokens | {"positions_nm": vectors[..., 0].astype("f4")})
         store(folder, "features", trajectory, times | {"features": scalars[:, 0].astype("f4")})
         inventory = {"trajectory": trajectory, "n_frames": n_frames, "frame_interval_ps": 2.0, "checks": {}}
+        inventory["sha256"] = trajectory
         (folder / f"{trajectory}.json").write_text(json.dumps(inventory))
     split = {"scheme": "trajectories", "n_folds": 2, "nested": False, "block_ns": None, "gap_ps": 4.0}
     inventories = [str(folder / f"{trajectory}.json") for trajectory in TRAJECTORIES]

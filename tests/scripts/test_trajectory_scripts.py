@@ -1,6 +1,8 @@
 """From a start structure to inventory, token table and torsions, each by its rule's own main."""
 
 import json
+import shutil
+from pathlib import Path
 
 import mdtraj
 import numpy as np
@@ -11,6 +13,7 @@ import check_lags
 import compute_torsions
 import inspect_trajectory
 import simulate_trajectories
+import split_trajectories
 from geom2msm.store import read_array, read_attributes
 from geom2msm.token_table import read_token_table
 from geom2msm.topology import load_topology
@@ -35,13 +38,13 @@ def run(structure, tmp_path_factory):
     return path
 
 
-def inspected(run, structure, path, *, stride=1):
+def inspected(run, structure, path, *, stride=1, trajectory="run-0"):
     inspect_trajectory.main(
         run,
         structure,
         str(path),
         system="ala2",
-        trajectory="run-0",
+        trajectory=trajectory,
         selection=SELECTION,
         frame_interval_ps=0.1,
         stride=stride,
@@ -82,11 +85,41 @@ def all_frames(run, structure, tmp_path):
 def test_a_run_shorter_than_the_longest_lag_is_refused(run, structure, tmp_path):
     inspected(run, structure, tmp_path / "run-0.json")
     lags, inventories = tmp_path / "lags.json", [str(tmp_path / "run-0.json")]
-    with pytest.raises(ValueError, match="longest lag in the config, 1 ps"):
-        check_lags.main(inventories, str(lags), longest_lag_ps=1.0)
+    with pytest.raises(ValueError, match=r"run-0\.xtc: 10 frames.* longest lag in the config, 1 ps; .* leave this"):
+        check_lags.main(inventories, str(lags), longest_lag_ps=1.0, continuous=False)
     assert not lags.exists()
-    check_lags.main(inventories, str(lags), longest_lag_ps=0.5)
-    assert json.loads(lags.read_text()) == {"longest_lag_ps": 0.5, "shortest_trajectory_ps": 1.0}
+    check_lags.main(inventories, str(lags), longest_lag_ps=0.5, continuous=False)
+    assert json.loads(lags.read_text()) == {"longest_lag_ps": 0.5, "shortest_run_ps": 1.0}
+
+
+def test_a_short_piece_of_a_long_run_is_no_short_run(run, structure, tmp_path):
+    pieces = []
+    for number, (start, stop) in enumerate([(0, 6), (6, 8), (8, 10)]):
+        pieces.append(str(tmp_path / f"piece-{number}.xtc"))
+        mdtraj.load(run, top=structure)[start:stop].save_xtc(pieces[-1])
+    inventories = [str(tmp_path / f"piece-{number}.json") for number in range(3)]
+    for number, path in enumerate(inventories):
+        inspected(pieces[number], structure, Path(path), trajectory=f"piece-{number}")
+    lags = tmp_path / "lags.json"
+    check_lags.main(inventories, str(lags), longest_lag_ps=0.9, continuous=True)
+    assert json.loads(lags.read_text())["shortest_run_ps"] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"piece-1\.xtc: 2 frames, .* or leave this trajectory out"):
+        check_lags.main(inventories, str(lags), longest_lag_ps=0.5, continuous=False)
+    with pytest.raises(ValueError, match=r"piece-0\.xtc to .*piece-2\.xtc, joined: 10 frames, .*scan_lags_ps\.$"):
+        check_lags.main(inventories, str(lags), longest_lag_ps=1.0, continuous=True)
+
+
+def test_a_copy_of_a_trajectory_is_refused_before_anything_is_made_of_it(run, structure, tmp_path):
+    shutil.copy(run, tmp_path / "copy.xtc")
+    inspected(run, structure, tmp_path / "run-0.json")
+    inspected(str(tmp_path / "copy.xtc"), structure, tmp_path / "copy.json", trajectory="copy")
+    inventories, split = [str(tmp_path / f"{name}.json") for name in ("run-0", "copy")], tmp_path / "split.json"
+    settings = {"scheme": "trajectories", "n_folds": 2, "nested": False, "block_ns": None, "gap_ps": 0.1}
+    with pytest.raises(ValueError, match=r"copy\.xtc: the content is that of .*run-0\.xtc.*copy and run-0"):
+        split_trajectories.main(inventories, str(split), continuous=False, settings=settings)
+    with pytest.raises(ValueError, match=r"copy\.xtc: the content is that of .*run-0\.xtc"):
+        check_lags.main(inventories, str(tmp_path / "lags.json"), longest_lag_ps=0.1, continuous=False)
+    assert not split.exists()
 
 
 def test_the_token_table_lists_caps_and_alanine(structure, tmp_path):

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import check_connectivity
 import check_sampling
@@ -26,15 +29,17 @@ import split_trajectories
 from geom2msm import member_scans
 from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.member_scans import frames_per_source
-from geom2msm.store import write_store
+from geom2msm.store import read_array, write_store
 from systems import simulate_chain, three_state_chain
 
 N_FRAMES = {"run-0": 5000, "run-1": 4000, "run-2": 4500, "run-10": 4200}
 TICA = {"kind": "tica", "feature": "torsions", "lag_ps": 20.0, "dimensions": 2, "epsilon": 1.0e-6}
+# Fewer timescales than separate the macrostates: all of these are followed nevertheless.
 MSM = {
     "model": "tica", "baseline": "tica", "lag_ps": 20.0, "scan_lags_ps": [10.0, 20.0, 40.0, 80.0], "n_microstates": 9,
-    "n_macrostates": 3, "n_timescales": 2, "n_posterior_samples": 30, "ck_multiples": 3, "seed": 0,
+    "n_macrostates": 3, "n_timescales": 1, "n_posterior_samples": 30, "ck_multiples": 3, "seed": 0,
 }  # fmt: skip
+AXES = {"features": ("frame", "channel"), "time_ps": ("frame",)}
 PLACES = np.array([[0.0, 0.0, 1.0], [3.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
 
 
@@ -48,6 +53,7 @@ class System:
             states = simulate_chain(three_state_chain(), n_frames, rng)
             self.sources.append(self.store(f"features-{name}", name, features=PLACES[states], rng=rng))
             inventory = {"trajectory": name, "n_frames": n_frames, "frame_interval_ps": 2.0, "checks": {}}
+            inventory["sha256"] = name
             inventories.append(self.path(f"{name}.json"))
             Path(inventories[-1]).write_text(json.dumps(inventory))
         self.split = self.path("split.json")
@@ -71,10 +77,8 @@ class System:
         path, attributes = self.path(f"{stem}.zarr.zip"), {"system": "toy", "trajectory": trajectory}
         values = (features + 0.2 * rng.normal(size=features.shape)).astype("f4")
         arrays = {"features": values, "time_ps": 2.0 * np.arange(len(values))}
-        axes = {"features": ("frame", "channel"), "time_ps": ("frame",)}
-        write_store(
-            path, attributes=attributes | {"frame_interval_ps": 2.0, "provenance": {}}, arrays=arrays, axes=axes
-        )
+        attributes |= {"frame_interval_ps": 2.0, "provenance": {}}
+        write_store(path, attributes=attributes, arrays=arrays, axes=AXES)
         return path
 
     def estimate(self) -> None:
@@ -158,6 +162,14 @@ def test_the_members_scores_stand_beside_the_consistency(system):
     assert members[0]["score_validation"] == json.loads(Path(system.scores[0]).read_text())["score_validation"]
 
 
+def test_every_process_between_the_states_is_scanned_and_judged(system):
+    for name in ("timescales.csv", "members.csv"):
+        assert set(system.table(name).process) == {1, 2}
+    assert [process["name"] for process in system.json("lag.json")["processes"]] == ["t2", "t3"]
+    judged = [row["quantity"] for row in system.json("convergence.json")["halves"]]
+    assert judged == ["t2", "t3", "population 1", "population 2", "population 3"]
+
+
 def test_a_configured_lag_that_disagrees_warns_and_stops_nothing(system, caplog):
     table = system.table("timescales.csv")
     table.loc[table.lag_ps == 10, ["estimate_ps", "lower_ps", "upper_ps"]] *= 0.3
@@ -169,17 +181,35 @@ def test_a_configured_lag_that_disagrees_warns_and_stops_nothing(system, caplog)
     assert any(line.startswith("LAG TIME WARN: msm.lag_ps = 10 is too short") for line in caplog.messages)
 
 
-def test_beginnings_of_large_data_have_to_do_and_are_not_joined(system, continuous, monkeypatch):
-    def estimates(split: str) -> pd.Series:
-        scan_members.main(continuous.sources, continuous.weights, split, continuous.path("any.csv"), settings=MSM)
-        return continuous.table("any.csv").estimate_ps
+@given(
+    pieces=st.lists(st.tuples(st.integers(1, 500), st.booleans()), min_size=1, max_size=9),
+    share=st.floats(0.01, 1.5),
+)  # fmt: skip
+def test_the_same_share_of_each_run_is_taken_from_its_beginning_however_it_is_cut(pieces, share):
+    lengths, begins = [n for n, _ in pieces], [True, *[begin for _, begin in pieces[1:]]]
+    max_frames = max(1, int(share * sum(lengths)))
+    taken, run = frames_per_source(lengths, begins, max_frames=max_frames), np.cumsum(begins)
+    whole = [sum(n for n, own in zip(lengths, run, strict=True) if own == number) for number in np.unique(run)]
+    of_runs = frames_per_source(whole, [True] * len(whole), max_frames=max_frames)
+    for number, expected in enumerate(of_runs, start=1):
+        own = [place for place in range(len(lengths)) if run[place] == number]
+        assert sum(taken[place] for place in own) == expected
+        # What is taken is one stretch: nothing of a piece before the end of the one that it continues.
+        for place, after in pairwise(own):
+            assert taken[place] == lengths[place] or not taken[after]
 
-    assert not estimates(continuous.split).equals(estimates(system.split))
-    monkeypatch.setattr(member_scans, "MAX_FRAMES", 8850)
-    assert estimates(continuous.split).equals(estimates(system.split))
-    table = continuous.scan("short.csv")
-    assert (table.n_frames == 8850).all()
-    assert frames_per_source(list(N_FRAMES.values()), max_frames=8850) == [n // 2 for n in N_FRAMES.values()]
+
+def test_the_beginning_of_a_run_has_to_do_for_large_data_in_however_many_files(continuous, tmp_path, monkeypatch):
+    whole, split, table = str(tmp_path / "whole.zarr.zip"), tmp_path / "split.json", str(tmp_path / "members.csv")
+    arrays = {name: np.concatenate([read_array(path, name) for path in continuous.sources]) for name in AXES}
+    attributes = {"system": "toy", "trajectory": "whole", "frame_interval_ps": 2.0, "provenance": {}}
+    write_store(whole, attributes=attributes, arrays=arrays, axes=AXES)
+    split.write_text(json.dumps({"runs": [{"whole": sum(N_FRAMES.values())}]}))
+    for max_frames, n_frames in ((10**6, 17_700), (7000, 7000), (400, 400)):
+        monkeypatch.setattr(member_scans, "MAX_FRAMES", max_frames)
+        scan_members.main([whole], continuous.weights, str(split), table, settings=MSM)
+        pd.testing.assert_frame_equal(continuous.scan("short.csv"), pd.read_csv(table), rtol=1e-5)
+        assert (pd.read_csv(table).n_frames == n_frames).all()
 
 
 def test_frames_that_all_lie_in_one_microstate_are_reported(system, tmp_path):

@@ -65,7 +65,7 @@ def test_a_state_that_few_blocks_reach_has_no_interval_and_one_never_reached_no_
     frames = random_frames(rng)
     state = np.where((frames.state == 1) & (frames.blocks.of_frame > 2), 0, frames.state)
     frames = WeightedFrames(np.where(state == 2, 0, state), frames.weight, frames.blocks, 3)
-    table = annotate(frames, rng.normal(size=(4000, 1)), names=["x"], units=["nm"], periodic=[False])
+    table = annotate(frames, rng.normal(size=(4000, 1)), n_frames=[4000], names=["x"], units=["nm"], periodic=[False])
     table = table.set_index("state")
     assert table.n_blocks.tolist() == [20, 3, 0]
     assert table["mean"].notna().tolist() == [True, True, False]
@@ -74,12 +74,28 @@ def test_a_state_that_few_blocks_reach_has_no_interval_and_one_never_reached_no_
     assert table.loc[3, ["standard_deviation", "quantile_0.5"]].isna().all()
 
 
+def test_a_trajectory_counts_with_its_length_however_few_of_its_frames_have_a_value():
+    rng = np.random.default_rng(10)
+    frames = WeightedFrames(np.zeros(1000, dtype=int), np.full(1000, 1e-3), one_block_each(1000, n_blocks=20), 1)
+    values = np.repeat([0.0, 1.0], [800, 200]) + 1e-3 * rng.normal(size=1000)
+    some = np.full(1000, np.nan)
+    looked_at = np.append(np.arange(0, 800, 8), np.arange(800, 1000, 2))
+    some[looked_at] = values[looked_at]
+    described = {"names": ["sasa", "all"], "units": ["nm²"] * 2, "periodic": [False] * 2, "n_frames": [800, 200]}
+    table = annotate(frames, np.stack([some, values], axis=1), **described).set_index("observable")
+    assert (
+        table.loc["sasa", "mean"] == pytest.approx(table.loc["all", "mean"], abs=1e-3) == pytest.approx(0.2, abs=1e-3)
+    )
+    assert table.loc["sasa", "quantile_0.75"] == pytest.approx(0, abs=5e-3)
+    assert table.n_frames.tolist() == [200, 1000]
+
+
 def test_angles_on_both_sides_of_180_degrees_have_their_mean_there():
     rng = np.random.default_rng(3)
     frames = random_frames(rng, n_states=1)
     angles = wrapped(178 + rng.normal(0, 10, 4000))
     assert abs(angles.mean()) < 60
-    row = annotate(frames, angles[:, None], names=["psi"], units=["°"], periodic=[True]).iloc[0]
+    row = annotate(frames, angles[:, None], n_frames=[4000], names=["psi"], units=["°"], periodic=[True]).iloc[0]
     assert abs(row["mean"]) == pytest.approx(178, abs=1)
     assert row.mean_lower < row["mean"] < row.mean_upper
     assert row.mean_upper - row.mean_lower < 2
@@ -154,6 +170,14 @@ def test_the_difference_of_contacts_covers_the_truth():
     assert 90 <= inside < 100
 
 
+def test_a_trajectory_counts_with_its_length_however_few_of_its_frames_are_looked_at():
+    frames = WeightedFrames(np.zeros(100, dtype=int), np.full(100, 0.01), one_block_each(100, n_blocks=10), 1)
+    # There all the time in the first 20 frames, and never in the 80 of another trajectory.
+    looked_at = np.append(np.arange(20), np.arange(20, 100, 4))
+    some = frames.only(looked_at, each_for=np.repeat([1.0, 4.0], 20))
+    assert sum_contacts(some, looked_at[:, None] < 20).probability == pytest.approx(0.2)
+
+
 def test_without_contacts_the_tables_are_empty_but_have_their_columns():
     frames = random_frames(np.random.default_rng(0))
     sums = sum_contacts(frames, np.zeros((4000, 0), dtype=bool))
@@ -172,6 +196,7 @@ def test_contacts_of_trajectories_are_put_together_by_name(tmp_path):
         np.savez(files[-1], trajectory=f"run-{number}", frames=[0, 5], names=names, touching=touching)
     known = read_contacts(files, like=states)
     assert known.frames.tolist() == [0, 5, 10, 15]
+    assert known.each_for.tolist() == [5, 5, 10, 10]
     table = pd.DataFrame(known.touching, columns=known.names).astype(int)
     assert table.to_dict("list") == {"A B": [1, 0, 0, 0], "A C": [0, 1, 1, 0], "B C": [0, 0, 0, 1]}
     with pytest.raises(ValueError, match=r"run-1\.npz: trajectory 'run-1', but .* has 'run-0' there"):

@@ -10,7 +10,7 @@ from geom2msm.mixers.build import LobeConfig, build_lobe
 from geom2msm.mixers.layout import TokenLayout
 from geom2msm.mixers.mlp import MlpSettings
 from geom2msm.pairs import frame_set
-from geom2msm.splits import Piece
+from geom2msm.runs import Piece
 from geom2msm.store import write_store
 from geom2msm.token_pairs import TokenPairs
 from geom2msm.training import FoldPairs, Member, fit_vampnet

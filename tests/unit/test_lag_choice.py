@@ -2,9 +2,8 @@ import json
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from geom2msm.judgement import Objections, lines_for_log, without_nan, write_verdict
+from geom2msm.judgement import lines_for_log, without_nan, write_verdict
 from geom2msm.lag_choice import propose_lag, scan_with_members
 
 LAGS_PS = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
@@ -112,6 +111,13 @@ def test_a_process_too_fast_to_be_judged_is_named_but_does_not_hide_the_slow_one
     assert "t3 cannot be judged" in found["reasons"][0]
 
 
+def test_a_process_that_was_not_scanned_cannot_pass():
+    found = proposal(scan([400.0] * 6, [100.0] * 6), configured_lag_ps=1.0, n_processes=3)
+    assert [process["name"] for process in found["processes"]] == ["t2", "t3", "t4"]
+    assert found["verdict"] == "warn"
+    assert "t4 cannot be judged" in found["reasons"][0]
+
+
 def test_the_range_of_the_members_stands_beside_the_scan(tmp_path):
     table = scan([400.0] * 6)
     table.to_csv(tmp_path / "scan.csv", index=False)
@@ -122,23 +128,6 @@ def test_the_range_of_the_members_stands_beside_the_scan(tmp_path):
     assert (read.members_lowest_ps == 400).all()
     assert (read.members_highest_ps == 1200).all()
     assert read.proposed_lag_ps.isna().all()
-
-
-@pytest.mark.parametrize(
-    ("objections", "verdict"),
-    [
-        (Objections(), "pass"),
-        (Objections(warnings=["w"]), "warn"),
-        (Objections(warnings=["w"], failures=["f"]), "fail"),
-        (Objections(failures=["f"], not_estimable=["n"]), "not estimable"),
-    ],
-)
-def test_the_gravest_objection_is_the_verdict_and_stands_first(objections, verdict):
-    found = objections.verdict_and_reasons()
-    assert found["verdict"] == verdict
-    assert [reason[0] for reason in found["reasons"]] == sorted(
-        (reason[0] for reason in found["reasons"]), key="nfw".index
-    )
 
 
 def test_a_disagreement_is_loud_in_the_log_and_what_is_no_number_is_null(tmp_path, caplog):

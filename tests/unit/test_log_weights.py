@@ -8,7 +8,8 @@ import pytest
 import read_log_weights as script
 from geom2msm.log_weights import read_log_weights
 from geom2msm.pairs import fold_log_weights
-from geom2msm.splits import Fold, Piece, Run
+from geom2msm.runs import Piece, Run
+from geom2msm.splits import Fold
 from geom2msm.store import read_array, read_attributes
 
 

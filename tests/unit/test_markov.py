@@ -10,13 +10,12 @@ from geom2msm.markov import (
     eigenvalues,
     estimate_model,
     implied_timescales,
-    interval,
     sample_posterior,
     scan_lags,
     timescale_table,
 )
 from geom2msm.markov_validation import ck_table, ck_verdict
-from geom2msm.posterior import Posterior
+from geom2msm.posterior import Posterior, interval
 from geom2msm.states import find_macrostates
 from systems import simulate_chain, stationary_distribution, three_state_chain
 
@@ -121,6 +120,13 @@ def test_the_lag_scan_has_a_row_per_lag_and_process_in_ps():
     assert (table.active_fraction == 1).all()
 
 
+@pytest.mark.parametrize(("n_timescales", "n_macrostates"), [(1, 3), (3, 2), (2, 3)])
+def test_every_process_between_the_macrostates_is_followed(n_timescales, n_macrostates):
+    chosen = settings(n_timescales=n_timescales, n_macrostates=n_macrostates)
+    table = scan_lags(chains(), chosen, n_microstates=3, frame_interval_ps=1.0)
+    assert table.groupby("lag_ps").process.max().tolist() == [max(n_timescales, n_macrostates - 1)] * 2
+
+
 def test_a_lag_that_no_trajectory_reaches_is_not_estimable_but_stops_nothing():
     table = scan_lags(chains(), settings(scan_lags_ps=[5000.0, 2.0]), n_microstates=3, frame_interval_ps=1.0)
     assert table[table.lag_ps == 5000].estimate_ps.isna().all()
@@ -194,7 +200,7 @@ def test_a_test_without_any_comparison_is_not_estimable_and_has_no_number():
 
 
 def test_what_cannot_be_estimated_at_a_multiple_of_the_lag_warns():
-    dtrajs = [np.tile(np.repeat([0, 1], [7, 5]), 5)] * 4
+    dtrajs = [np.tile(np.repeat([0, 1], [7, 5]), 5)] * 30
     model = estimate_model(count_transitions(dtrajs, lag_frames=20, n_microstates=2))
     table = ck_table(
         dtrajs, model, sample_posterior(model, n_samples=20, seed=0), find_macrostates(model, n_macrostates=2),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from geom2msm.pairs import fold_frames, frame_set, pair_starts, pieces_before, read_chunks
-from geom2msm.splits import Piece, SplitSettings, join_runs, make_folds, write_folds
+from geom2msm.runs import Piece, join_runs
+from geom2msm.splits import SplitSettings, make_folds, write_folds
 from geom2msm.store import write_store
 
 

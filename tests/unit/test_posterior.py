@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from deeptime.markov.msm import MaximumLikelihoodMSM
@@ -6,7 +8,14 @@ from scipy.stats import beta, kstest
 
 from geom2msm import posterior as module
 from geom2msm.markov import eigenvalues, leading_eigenvalues, sampled_eigenvalues
-from geom2msm.posterior import BradleyTerry, Chains, Posterior, draw_reversible
+from geom2msm.posterior import (
+    FEW_COUNTS_PER_STATE,
+    BradleyTerry,
+    Chains,
+    Posterior,
+    draw_reversible,
+    interval,
+)
 
 # Counts that go one way only, no stay in state 1, states 0 and 3 never exchanged.
 SPARSE = np.array([[9.0, 3, 2, 0], [1, 0, 4, 2], [0, 6, 5, 0.5], [0, 0, 2.5, 8]])
@@ -149,3 +158,28 @@ def test_leading_eigenvalues_that_coincide_are_all_found():
     found = leading_eigenvalues(matrix, np.full(324, 1 / 324), n_values=5)
     np.testing.assert_allclose(found, eigenvalues(matrix, np.full(324, 1 / 324))[:5], atol=1e-10)
     assert found[1] == pytest.approx(found[2], abs=1e-12)
+
+
+def posterior_with(counts_per_state: float) -> Posterior:
+    matrices, distributions = np.full((3, 2, 2), 0.5), np.full((3, 2), 0.5)
+    found = Posterior.of_matrices(matrices, distributions)
+    return dataclasses.replace(found, counts_per_state=counts_per_state)
+
+
+def test_intervals_are_given_from_so_many_counts_per_state_on():
+    samples = np.random.default_rng(0).normal(size=(200, 4))
+    enough, few = posterior_with(float(FEW_COUNTS_PER_STATE)), posterior_with(FEW_COUNTS_PER_STATE - 0.01)
+    np.testing.assert_array_equal(enough.interval(samples), interval(samples))
+    assert np.isnan(few.interval(samples)).all()
+    assert np.isnan(few.interval(samples, around=np.zeros(4))).all()
+
+
+def test_an_interval_that_excludes_the_estimate_is_not_given():
+    samples = np.random.default_rng(0).normal(size=(200, 3))
+    found = posterior_with(np.inf).interval(samples, around=np.array([0.0, 9.0, -9.0]))
+    np.testing.assert_array_equal(np.isnan(found), [[False, True, True]] * 2)
+
+
+def test_counts_per_state_are_those_drawn_from():
+    counts = np.array([[8.0, 3.0], [2.0, 9.0]])
+    assert drawn(counts, n_samples=2).counts_per_state == 11

@@ -10,10 +10,10 @@ from scipy.stats import t as student
 from geom2msm.resampling import MIN_BLOCKS, Blocks, cut_blocks, jackknife_interval
 
 
-def of_means(values: np.ndarray, *, trajectory: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of means over blocks [block number]; every block is a trajectory of its own unless said."""
+def of_means(values: np.ndarray, *, run: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of means over blocks [block number]; every block is a run of its own unless said."""
     n = len(values)
-    blocks = Blocks(np.arange(n), np.arange(n) if trajectory is None else trajectory)
+    blocks = Blocks(np.arange(n), np.arange(n) if run is None else run)
     without = (values.sum(axis=0) - values) / (n - 1)
     return jackknife_interval(values.mean(axis=0), without, blocks, n_used=np.full(values.shape[1:], n))
 
@@ -53,7 +53,7 @@ def test_blocks_that_follow_each_other_share_what_crosses_their_border():
     # Moving averages of independent numbers: the mean of n has a variance of 4/n times that of one.
     steps = np.random.default_rng(1).normal(size=(41, 5_000))
     values = steps[1:] + steps[:-1]
-    one_run = of_means(values, trajectory=np.zeros(40, dtype=int))
+    one_run = of_means(values, run=np.zeros(40, dtype=int))
     covered = [(lower <= 0) & (upper >= 0) for lower, upper in (one_run, of_means(values))]
     assert covered[0].mean() > 0.93
     assert covered[1].mean() < 0.9
@@ -85,11 +85,11 @@ def test_fewer_blocks_that_hold_it_make_it_wider():
 
 def test_without_a_timescale_blocks_are_as_short_as_their_number_allows():
     assert cut_blocks([500, 1500], correlation_frames=np.nan).n_blocks == 100
-    assert cut_blocks([500, 1500], correlation_frames=50.0).trajectory.tolist() == [0, 1, 1, 1]
+    assert cut_blocks([500, 1500], correlation_frames=50.0).run.tolist() == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("lengths", [[5], [3, 0, 4]])
-def test_every_block_knows_its_trajectory(lengths):
+def test_every_block_knows_its_run(lengths):
     blocks = cut_blocks(lengths, correlation_frames=0.1)
     of_frame = np.repeat(np.arange(len(lengths)), lengths)
-    np.testing.assert_array_equal(blocks.trajectory[blocks.of_frame], of_frame)
+    np.testing.assert_array_equal(blocks.run[blocks.of_frame], of_frame)

@@ -2,21 +2,19 @@ import json
 
 import pytest
 
-from geom2msm.splits import ROLES, Piece, Run, SplitSettings, check_apart, join_runs, make_folds, read_fold, write_folds
+from geom2msm.runs import Piece, Run, join_runs
+from geom2msm.splits import ROLES, SplitSettings, check_apart, make_folds, read_fold, write_folds
 
 N_FRAMES = {"run-0": 100, "run-1": 40, "run-10": 60, "run-2": 100, "run-3": 20}
 GAP = 5
 
 
-def inventories(n_frames=N_FRAMES, *, times=False):
-    """Trajectories saved every 2 ps; with `times`, each begins one interval after the end of the one before."""
-    found, first_ps = [], 0.0
-    for name, length in n_frames.items():
-        last_ps = first_ps + 2.0 * (length - 1)
-        checks = {"first_time_ps": first_ps, "last_time_ps": last_ps} if times else {}
-        found.append({"trajectory": name, "n_frames": length, "frame_interval_ps": 2.0, "checks": checks})
-        first_ps = last_ps + 2.0
-    return found
+def inventories(n_frames=N_FRAMES):
+    """Trajectories saved every 2 ps in files without times."""
+    return [
+        {"trajectory": name, "n_frames": length, "frame_interval_ps": 2.0, "checks": {}}
+        for name, length in n_frames.items()
+    ]
 
 
 def settings(*, scheme="trajectories", n_folds=2, nested=False, block_ns=None):
@@ -107,20 +105,6 @@ def test_pieces_of_a_continuous_run_are_joined_within_a_set():
     assert fold.training == [[Piece("c", GAP, 50), Piece("d", 0, 50)]]
 
 
-def test_trajectories_are_apart_unless_they_are_said_to_be_continuous():
-    assert join_runs(inventories(times=True), continuous=False) == [Run((name,), (n,)) for name, n in N_FRAMES.items()]
-
-
-@pytest.mark.parametrize(("shift_ps", "n_runs"), [(0.0, 1), (-2.0, 2), (2.0, 2), (5000.0, 2)])
-def test_pieces_are_joined_only_if_the_next_frame_is_one_interval_later(shift_ps, n_runs):
-    known = inventories(times=True)
-    for inventory in known[3:]:
-        inventory["checks"] = {name: time + shift_ps for name, time in inventory["checks"].items()}
-    runs = join_runs(known, continuous=True)
-    assert len(runs) == n_runs
-    assert [name for run in runs for name in run.trajectories] == list(N_FRAMES)
-
-
 def test_sets_that_are_too_close_for_a_lag_are_refused():
     fold = folds_of({"long": 400}, scheme="blocks", block_ns=0.2)[0]
     check_apart(fold, lag_frames=GAP)
@@ -131,6 +115,12 @@ def test_sets_that_are_too_close_for_a_lag_are_refused():
 def test_blocks_that_the_gaps_use_up_are_refused():
     with pytest.raises(ValueError, match="nothing is left of 10 frames of long between gaps of 5 frames"):
         folds_of({"long": 400}, scheme="blocks", block_ns=0.02)
+
+
+def test_a_piece_that_the_gaps_use_up_is_named_and_blocks_are_proposed():
+    message = r"nothing is left of 8 frames of b between gaps of 5 frames.* set split\.scheme to blocks"
+    with pytest.raises(ValueError, match=message):
+        folds_of({"a": 50, "b": 8, "c": 50, "d": 100}, continuous=True)
 
 
 def test_fewer_trajectories_than_folds_are_refused():

@@ -32,6 +32,23 @@ def test_a_misspelt_selection_is_an_error_that_names_it():
         select_atoms(molecule(("ALA", 1, AMINO_ACID)), "protien and name", file="x.pdb")
 
 
+@pytest.mark.parametrize(
+    ("selection", "reason"),
+    [
+        ("protein and", "something is missing at the end"),
+        ("name CA or (", "something is missing at the end"),
+        ("", "something is missing at the end"),
+        ("resname ALA) and name CA", "cannot be read from ') and name CA' on, character 12"),
+        ("name CA & & resid 3", "cannot be read from '& & resid 3' on, character 9"),
+    ],
+)
+def test_a_mistake_in_a_selection_is_cut_to_its_place(selection, reason):
+    with pytest.raises(ValueError, match="is not an MDTraj selection") as caught:
+        select_atoms(molecule(("ALA", 1, AMINO_ACID)), selection, file="x.pdb")
+    assert f"({reason})" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_virtual_sites_are_refused_by_name():
     topology = molecule(("HOH", 7, ["O"]))
     topology.add_atom("MW", element.virtual, topology.residue(0))

@@ -108,10 +108,12 @@ def test_shorter_lags_than_that_of_the_model_are_drawn_but_not_judged(dtrajs):
     assert consistency_verdict(table, lag_ps=10.0)["verdict"] == "pass"
 
 
-def test_lags_beyond_the_data_are_not_estimable_and_no_numbers(dtrajs):
+def test_lags_beyond_the_data_are_named_and_no_numbers(dtrajs):
     table, _ = table_of(dtrajs, functions(dtrajs), lags=(10, 20_000))
     assert table.measured.isna().tolist() == [False, True]
-    assert consistency_verdict(table, lag_ps=10.0)["verdict"] == "pass"
+    found = consistency_verdict(table, lag_ps=10.0)
+    assert (found["verdict"], len(found["reasons"])) == ("warn", 1)
+    assert found["reasons"][0].startswith("at 20000 ps")
     assert consistency_verdict(table, lag_ps=20_000.0)["verdict"] == "not estimable"
 
 

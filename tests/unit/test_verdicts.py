@@ -15,11 +15,11 @@ def states(*rows: tuple[int, int, int]) -> list[dict[str, str]]:
     return [{"state": str(n)} | dict(zip(names, map(str, row), strict=True)) for n, row in enumerate(rows, start=1)]
 
 
-def ensemble(*overlaps: float, dimensions: int = 4) -> dict:
+def ensemble(*overlaps: float, n_functions: int = 4, dimensions: int = 4) -> dict:
     places = list(itertools.combinations(range(4), 2))
     pairs = [{"members": list(pair), "overlap": overlap} for pair, overlap in zip(places, overlaps, strict=False)]
     members = [{"dimensions": dimensions, "fold": fold, "seed": seed} for fold in range(2) for seed in range(2)]
-    return {"agreement": {"pairs": pairs}, "members": members}
+    return {"agreement": {"pairs": pairs, "n_functions": n_functions}, "members": members}
 
 
 def row(check: str, verdict: str) -> dict:
@@ -62,6 +62,15 @@ def test_members_may_not_lose_a_function_to_each_other(overlap, verdict):
     assert found.value == pytest.approx(4 * (1 - overlap))
     if verdict != "pass":
         assert "fold 0 seed 0 and fold 1 seed 0" in found.reasons[0]
+
+
+@pytest.mark.parametrize(("overlap", "verdict"), [(0.917, "pass"), (0.7, "warn"), (0.5, "fail")])
+@pytest.mark.parametrize("dimensions", [2, 14])
+def test_only_functions_that_were_compared_can_be_lost(overlap, verdict, dimensions):
+    # A member of kind spib gives the number of its states less one, and is compared by its latent variables.
+    found = verdicts.judge_seeds(ensemble(overlap, n_functions=2, dimensions=dimensions))
+    assert (found.verdict, found.value) == (verdict, pytest.approx(2 * (1 - overlap)))
+    assert found.number.endswith("of 2 functions not shared")
 
 
 def test_one_member_alone_agrees_with_nobody():

@@ -26,7 +26,7 @@ LAYERS = [
     | {"schema_checks", "sweeps", "sweep_table", "resource_estimates", "papers"},
     {"residues", "elements", "topology_files", "topology", "token_rules", "token_table"},
     {"periodic", "molecules", "complexes", "trajectory_text", "trajectory_headers", "trajectory_formats"},
-    {"trajectory", "trajectory_checks", "torsions", "distances", "log_weights", "simulation"}
+    {"trajectory", "trajectory_checks", "trajectory_times", "torsions", "distances", "log_weights", "simulation"}
     | {"observables", "named_observables", "contacts"},
     {"plain_zip", "frame_reader", "store", "joined_store", "frame_table", "tokens"},
     {"environment"},

@@ -48,7 +48,7 @@ def verdict_files(folder: Path) -> dict[str, object]:
         return write_json(folder / f"{name}.json", {"verdict": verdict, "reasons": list(reasons)} | numbers)
 
     members = [{"dimensions": 3, "fold": fold, "seed": 0} for fold in range(2)]
-    agreement = {"pairs": [{"members": [0, 1], "overlap": 0.5}]}
+    agreement = {"pairs": [{"members": [0, 1], "overlap": 0.5}], "n_functions": 3}
     score = {"r2": 0.58, "standard_error": 0.01}
     provenance = {"inputs": {"weights": SHA256}, "settings": {}, "versions": {"python": "3.11"}}
     errors = {"largest_difference_in_errors": None, "largest_difference": None}
@@ -90,6 +90,7 @@ def artefacts(folder: Path, name: str) -> dict[str, object]:
     inventory = {"trajectory": "run-0", "file": f"data/{HOSTILE}.xtc", "sha256": SHA256, "n_frames": 5000}
     inventory |= {"duration_ns": 5.0, "topology": "top.pdb", "topology_sha256": SHA256, "selection": "name < 'C'"}
     inventory |= {"frame_interval_ps": 1.0, "n_atoms": 22, "n_selected_atoms": 10, "provenance": provenance}
+    inventory |= {"checks": {"times": "unusable: plain frame numbers"}}
     timescale = {"process": 1, "estimate_ps": 70.2, "lower_ps": 55.9, "upper_ps": 102.1}
     unknown = {"process": 2, "estimate_ps": None, "lower_ps": None, "upper_ps": None}
     summary = {"n_macrostates": 2, "lag_ps": 2.0, "n_frames": 5000, "temperature_K": 300}
@@ -196,6 +197,12 @@ def test_the_verdicts_come_first_then_states_figures_and_provenance(report):
     assert text.index("The model passes 5 of 12 checks. Failed: connectivity, agreement of seeds.") < places[0]
     for question in QUESTIONS.values():
         assert text.count(question) == len(SYSTEMS)
+
+
+def test_times_that_confirm_nothing_are_named_where_the_interval_is(report):
+    provenance = report.read_text().split('id="toy-provenance"')[1]
+    assert "one frame per 1.0 ps" in provenance
+    assert "unusable: plain frame numbers; where they do not agree, the config alone counts" in provenance
 
 
 def test_every_figure_is_there_once_in_order_with_its_caption(report):

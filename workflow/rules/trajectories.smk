@@ -60,6 +60,7 @@ rule check_lags:
         runtime=duration(10),
     params:
         longest_lag_ps=system_longest_lag_ps,
+        continuous=lookup(dpath="{system}/trajectories/continuous", within=SYSTEMS),
         source=source_digest("check_lags"),
     script:
         "../../scripts/check_lags.py"
