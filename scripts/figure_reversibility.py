@@ -8,7 +8,7 @@ from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, time_unit
 
-APART, MAX_CURRENTS = 0.15, 15
+APART, MAX_CURRENTS = 0.15, 6
 
 
 def plot_estimates(ax: Axes, rows: pd.DataFrame, names: tuple[str, ...]) -> None:
@@ -49,7 +49,7 @@ def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     worst = found["largest_difference_in_errors"]
     judged = f"{found['justified']} estimate justified" if found["justified"] else "not estimable"
-    told = "no current can be compared" if worst is None else f"the largest difference is {worst:.1f} errors"
+    told = "no current can be compared" if worst is None else f"the largest difference, corrected for their number, is {worst:.1f} errors"
     figure.suptitle(f"{judged}: {told}")
     save_figure(figure, rows, pdf=pdf, png=png, csv=table)
 

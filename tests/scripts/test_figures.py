@@ -593,6 +593,7 @@ def labels_of(drawn) -> list:
             ax.yaxis.label,
             *ax.texts,
             *(ax.get_legend().get_texts() if ax.get_legend() else []),
+            *(label for label in ax.get_xticklabels() if re.search("[a-z]→", label.get_text())),
         ]
     for legend in drawn.legends:
         texts += legend.get_texts()
