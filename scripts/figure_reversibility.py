@@ -49,7 +49,8 @@ def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     worst = found["largest_difference_in_errors"]
     judged = f"{found['justified']} estimate justified" if found["justified"] else "not estimable"
-    told = "no current can be compared" if worst is None else f"the largest difference, corrected for their number, is {worst:.1f} errors"
+    largest_difference = "the largest difference, corrected for their number,"
+    told = "no current can be compared" if worst is None else f"{largest_difference} is {worst:.1f} errors"
     figure.suptitle(f"{judged}: {told}")
     save_figure(figure, rows, pdf=pdf, png=png, csv=table)
 
