@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from geom2msm.joined_store import every_frame_of
+
 SUMMARIZED = ("score_training", "score_selection", "score_validation", "score_validation_batch_mean")
 # The score of a network that found nothing is that of the constant function; a success found nearly all that any did.
 NOTHING, SUCCESS_SHARE = 1.0, 0.9
@@ -122,5 +124,4 @@ def agreements(variables: Sequence[Float[np.ndarray, "frame dimension"]]) -> dic
 
 def spread_frames(n_frames: Sequence[int], *, n_chosen: int) -> list[np.ndarray]:
     """Frames of each of several trajectories, evenly spread over all of them laid end to end."""
-    step, starts = max(1, sum(n_frames) // n_chosen), np.cumsum([0, *n_frames]).tolist()
-    return [np.arange(-start % step, n, step, dtype=np.int64) for n, start in zip(n_frames, starts, strict=False)]
+    return every_frame_of(n_frames, step=max(1, sum(n_frames) // n_chosen))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-MEGABYTE = 1 << 20
+from geom2msm.token_pairs import MEGABYTE
+
 TRIED_FRAMES = 8
 
 

@@ -71,6 +71,12 @@ def cut_frames(values: np.ndarray, trajectories: Sequence[StoredTrajectory]) -> 
     return np.split(values, np.cumsum([each.n_frames for each in trajectories])[:-1])
 
 
+def every_frame_of(n_frames: Sequence[int], *, step: int) -> list[Int[np.ndarray, " _"]]:
+    """Every so many-th frame of trajectories laid end to end, counted within each trajectory."""
+    starts = np.cumsum([0, *n_frames]).tolist()
+    return [np.arange(-start % step, n, step, dtype=np.int64) for n, start in zip(n_frames, starts, strict=False)]
+
+
 def join_pieces(
     pieces: Sequence[np.ndarray], names: Sequence[str], continues: Sequence[str | None]
 ) -> list[np.ndarray]:

@@ -1,10 +1,10 @@
 """Runs: trajectories that continue one another, told by the config and by the times in their files."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from geom2msm.judgement import read_json
 
 # Of times in files, many of which are saved in single precision.
 SINGLE_PRECISION = 2.0**-23
@@ -54,7 +54,7 @@ def read_inventories(paths: Sequence[str]) -> list[dict]:
 
     A copy would be trained on in a fold where its original validates, and its frames would count twice.
     """
-    found = [json.loads(Path(path).read_text()) for path in paths]
+    found = [read_json(path) for path in paths]
     first: dict[str, Mapping] = {}
     for inventory in found:
         same = first.setdefault(inventory["sha256"], inventory)

@@ -11,6 +11,7 @@ from deeptime.markov import pcca
 from jaxtyping import Float, Float32, Int
 from sklearn.cluster import KMeans
 
+from geom2msm.joined_store import every_frame_of
 from geom2msm.markov import Counts, MarkovModel, eigenvalues, right_eigenvectors
 
 MAX_CLUSTERED_FRAMES = 100_000
@@ -60,10 +61,9 @@ def fit_microstates(
     variables: Sequence[Float[np.ndarray, "_ dimension"]], *, n_microstates: int, seed: int
 ) -> Float[np.ndarray, "microstate dimension"]:
     """k-means centers of at most 100,000 frames, evenly spaced over all trajectories laid end to end."""
-    starts = np.cumsum([0, *map(len, variables)]).tolist()
-    stride = max(1, math.ceil(starts[-1] / MAX_CLUSTERED_FRAMES))
-    spread = [each[-start % stride :: stride] for each, start in zip(variables, starts, strict=False)]
-    points = np.concatenate(spread).astype(np.float64)
+    lengths = list(map(len, variables))
+    chosen = every_frame_of(lengths, step=max(1, math.ceil(sum(lengths) / MAX_CLUSTERED_FRAMES)))
+    points = np.concatenate([each[frames] for each, frames in zip(variables, chosen, strict=True)]).astype(np.float64)
     n_distinct = len(np.unique(points, axis=0))
     if n_distinct < 2:
         raise ValueError(

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from geom2msm.gradient_parts import MEGABYTE, GradientParts, kept_bytes
+from geom2msm.gradient_parts import GradientParts, kept_bytes
 from geom2msm.mixers.build import build_lobe, split_settings
 from geom2msm.mixers.layout import TokenLayout
+from geom2msm.token_pairs import MEGABYTE
 
 N_FRAMES, N_TOKENS, CHANNELS = 60, 4, 8
 MIXERS = ("sum", "mixer", "transformer", "gvp", "equivariant")

@@ -13,7 +13,7 @@ def observable_table(wildcards):
 
 
 def observable_settings(wildcards):
-    """Which observables are measured."""
+    """Which observables are measured; one job per trajectory asks, and `lookup` takes a millisecond each time."""
     return SYSTEMS[wildcards.system]["observables"]
 
 
