@@ -1,9 +1,9 @@
 """Compare the model's kinetics with what is counted directly: relaxation, autocorrelation, passage times."""
 
 from geom2msm.joined_store import read_discrete_runs
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, eigenvalues, implied_timescales, sample_posterior, why_no_intervals
+from geom2msm.markov import MsmSettings, eigenvalues, explained, implied_timescales, sample_posterior
 from geom2msm.passage_times import passage_table
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.relaxation import choose_curves, relaxation_table, relaxation_verdict
@@ -32,7 +32,7 @@ def main(
     for path, table in {relaxation: curves, passage_times: passages}.items():
         with replace_when_complete(path) as part:
             table.to_csv(part, index=False)
-    write_verdict(verdict, explained(found, why_no_intervals(model.counts)), subject="relaxation")
+    write_verdict(verdict, explained(found, model), subject="relaxation")
 
 
 if __name__ == "__main__":

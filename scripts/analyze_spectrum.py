@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, sample_posterior, why_no_intervals
+from geom2msm.markov import MsmSettings, explained, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.reversibility import compare_models, estimate_nonreversible, reversibility_verdict
 from geom2msm.spectrum import membership_table, spectrum_table, spectrum_verdict
@@ -38,7 +38,7 @@ def main(
     origin = {"provenance": provenance(inputs={msm: msm, microstates: microstates}, settings=settings)}
     verdicts = {
         "number of states": (gap, spectrum_verdict(timescales, model, macrostates)),
-        "reversibility": (reversibility, explained(reversibility_verdict(compared), why_no_intervals(model.counts))),
+        "reversibility": (reversibility, explained(reversibility_verdict(compared), model)),
     }
     for subject, (path, found) in verdicts.items():
         write_verdict(path, found | {"lag_ps": lag_ps} | origin, subject=subject)

@@ -1,8 +1,8 @@
 """Follow transition paths between two sets of macrostates: committors, reactive flux, pathways."""
 
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, sample_posterior, why_no_intervals
+from geom2msm.markov import MsmSettings, explained, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.states import read_model
 from geom2msm.transition_paths import (
@@ -36,7 +36,7 @@ def main(msm: str, committors: str, fluxes: str, pathways: str, verdict: str, *,
     for path, table in tables.items():
         with replace_when_complete(path) as part:
             table.to_csv(part, index=False)
-    write_verdict(verdict, explained(found, why_no_intervals(model.counts)), subject="transition paths")
+    write_verdict(verdict, explained(found, model), subject="transition paths")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from geom2msm.convergence import convergence_table, convergence_verdict
 from geom2msm.joined_store import read_discrete_runs
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, why_no_intervals
+from geom2msm.markov import MsmSettings, explained
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.sampling import sampling_table
 from geom2msm.states import read_model
@@ -23,7 +23,7 @@ def main(dtrajs: str, msm: str, sampling: str, convergence: str, verdict: str, *
         parts.to_csv(part, index=False)
     found = convergence_verdict(parts, n_processes=chosen.n_macrostates - 1)
     found["provenance"] = provenance(inputs={path: path for path in [dtrajs, msm]}, settings=settings)
-    write_verdict(verdict, explained(found, why_no_intervals(model.counts)), subject="convergence")
+    write_verdict(verdict, explained(found, model), subject="convergence")
 
 
 if __name__ == "__main__":

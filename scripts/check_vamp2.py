@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from geom2msm.joined_store import read_runs
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, sample_posterior, why_no_intervals
+from geom2msm.markov import MsmSettings, explained, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.states import read_model
 from geom2msm.store import read_attributes
@@ -27,7 +27,7 @@ def main(variables: str, msm: str, scores: list[str], table: str, verdict: str, 
     with replace_when_complete(table) as part:
         compared.to_csv(part, index=False)
     members = [json.loads(Path(path).read_text()) for path in scores]
-    found = explained(consistency_verdict(compared, lag_ps=chosen.lag_ps), why_no_intervals(model.counts))
+    found = explained(consistency_verdict(compared, lag_ps=chosen.lag_ps), model)
     found["dimensions"] = runs[0].shape[1]
     found["members"] = [{key: member.get(key) for key in SCORES} for member in members]
     found["provenance"] = provenance(inputs={"variables": variables, "msm": msm}, settings=settings)

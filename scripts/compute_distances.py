@@ -7,8 +7,9 @@ import numpy as np
 
 from geom2msm.distances import distance_pieces, find_distances
 from geom2msm.log import log_to
+from geom2msm.pieces import chunked, length
 from geom2msm.provenance import provenance, require_inspected
-from geom2msm.store import ArrayLayout, PartialStore, chunked
+from geom2msm.store import ArrayLayout, PartialStore
 from geom2msm.topology import load_topology, select_atoms
 
 COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
@@ -42,9 +43,9 @@ def main(file: str, topology: str, inventory: str, features: str, *, feature: st
         stride=known["stride"],
         make_whole=known["make_whole"],
     )
-    for chunk in chunked(pieces, chunk_frames):
-        frames = store.frames_done + np.arange(len(chunk))
-        store.append({"features": chunk, "time_ps": frames * known["frame_interval_ps"]})
+    for chunk in chunked(({"features": piece} for piece in pieces), chunk_frames):
+        frames = store.frames_done + np.arange(length(chunk))
+        store.append({**chunk, "time_ps": frames * known["frame_interval_ps"]})
     store.finish()
 
 

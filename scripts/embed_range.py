@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 
 from geom2msm.encoder.job import EmbeddingJob
-from geom2msm.encoder.streaming import fill_store, limited
+from geom2msm.encoder.streaming import fill_store
 from geom2msm.log import log_to
+from geom2msm.pieces import limited
 
 
 def main(

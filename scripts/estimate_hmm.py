@@ -6,9 +6,9 @@ import numpy as np
 
 from geom2msm.hidden_markov import NotEstimable, fit_hidden_model, hidden_table, hidden_verdict
 from geom2msm.joined_store import read_discrete_runs
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MarkovModel, MsmSettings, sample_posterior, why_no_intervals
+from geom2msm.markov import MarkovModel, MsmSettings, explained, sample_posterior
 from geom2msm.provenance import provenance
 from geom2msm.states import Macrostates, read_model
 
@@ -23,7 +23,7 @@ def compare(dtrajs: list[np.ndarray], model: MarkovModel, macrostates: Macrostat
         return {"n_hidden_states": None, "comparison": [], "verdict": "not estimable", "reasons": [str(error)]}
     posterior = sample_posterior(model, n_samples=n_samples, seed=seed)
     table = hidden_table(hidden, model, posterior, macrostates, lag_ps=chosen.lag_ps)
-    return explained(hidden_verdict(table, hidden, macrostates, model), why_no_intervals(model.counts))
+    return explained(hidden_verdict(table, hidden, macrostates, model), model)
 
 
 def main(dtrajs: str, msm: str, hmm: str, *, settings: dict) -> None:

@@ -10,8 +10,9 @@ from geom2msm.contacts import write_contacts
 from geom2msm.log import log_to
 from geom2msm.named_observables import Table, described_with, named_measurements, read_table
 from geom2msm.observables import described, load_molecule, measured, standard_measurements
+from geom2msm.pieces import chunked, length
 from geom2msm.provenance import provenance, require_inspected
-from geom2msm.store import ArrayLayout, PartialStore, chunked
+from geom2msm.store import ArrayLayout, PartialStore
 
 COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 CHUNK_FRAMES = 10_000
@@ -47,9 +48,9 @@ def main(
         observables, n_frames=n_frames, chunk_frames=CHUNK_FRAMES, layout=layout, attributes=attributes
     )
     pieces = measured(file, molecule.topology, measurements, first_frame=store.frames_done, **reading)
-    for chunk in chunked(pieces, CHUNK_FRAMES):
-        frames = store.frames_done + np.arange(len(chunk))
-        rows = np.concatenate([chunk, brought.values[frames]], axis=1)
+    for chunk in chunked(({"observables": piece} for piece in pieces), CHUNK_FRAMES):
+        frames = store.frames_done + np.arange(length(chunk))
+        rows = np.concatenate([chunk["observables"], brought.values[frames]], axis=1)
         store.append({"observables": rows, "time_ps": frames * known["frame_interval_ps"]})
     store.finish()
 

@@ -9,9 +9,10 @@ import torch
 from geom2msm.joined_store import joined_attributes
 from geom2msm.log import log_to
 from geom2msm.pairs import read_frame_interval_ps, stored_trajectories
+from geom2msm.pieces import chunked, length
 from geom2msm.projection import Projector, project_frames, project_from
 from geom2msm.provenance import provenance
-from geom2msm.store import ArrayLayout, PartialStore, chunked, read_array, read_attributes
+from geom2msm.store import ArrayLayout, PartialStore, read_array, read_attributes
 
 CHUNK_FRAMES = 65_536
 AXES = {"variables": ("frame", "dimension"), "state": ("frame",), "state_probabilities": ("frame", "state")}
@@ -28,10 +29,7 @@ def described_by(sources: Sequence[str], weights: str, split: str, model: Projec
 
 
 def main(sources: list[str], weights: str, split: str, variables: str) -> None:
-    """Apply the functions fixed at training to all frames; add the states of a model that has any.
-
-    A killed run continues after its last chunk.
-    """
+    """Apply the functions fixed at training to all frames, with states if any; a killed run continues where it was."""
     model = Projector.read(weights)
     for source in sources:
         model.check(source)
@@ -46,9 +44,10 @@ def main(sources: list[str], weights: str, split: str, variables: str) -> None:
         layout=layout,
         attributes=described_by(sources, weights, split, model),
     )
-    for chunk in chunked(project_from(sources, model, first_frame=store.frames_done), CHUNK_FRAMES):
-        first = store.frames_done
-        store.append(model.described(chunk) | {"time_ps": time_ps[first : first + len(chunk)]})
+    pieces = project_from(sources, model, first_frame=store.frames_done)
+    for chunk in chunked(({"variables": piece} for piece in pieces), CHUNK_FRAMES):
+        times = time_ps[store.frames_done :][: length(chunk)]
+        store.append(model.described(chunk["variables"]) | {"time_ps": times})
         logging.info("%d of %d frames", store.frames_done, store.n_frames)
     store.finish()
 

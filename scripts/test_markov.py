@@ -1,9 +1,9 @@
 """Test whether the Markov state model predicts what is estimated at longer lags (Chapman-Kolmogorov)."""
 
 from geom2msm.joined_store import read_discrete_runs
-from geom2msm.judgement import explained, write_verdict
+from geom2msm.judgement import write_verdict
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, sample_posterior, why_no_intervals
+from geom2msm.markov import MsmSettings, explained, sample_posterior
 from geom2msm.markov_validation import ck_table, ck_verdict
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.states import read_model
@@ -26,7 +26,7 @@ def main(dtrajs: str, msm: str, ck_test: str, verdict: str, *, settings: dict) -
     found["provenance"] = provenance(inputs={path: path for path in [dtrajs, msm]}, settings=settings)
     with replace_when_complete(ck_test) as part:
         table.to_csv(part, index=False)
-    write_verdict(verdict, explained(found, why_no_intervals(model.counts)), subject="Chapman-Kolmogorov test")
+    write_verdict(verdict, explained(found, model), subject="Chapman-Kolmogorov test")
 
 
 if __name__ == "__main__":

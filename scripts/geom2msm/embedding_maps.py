@@ -12,7 +12,7 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from geom2msm.encoder.architectures import Encoder, EncoderConfig, untrained
-from geom2msm.encoder.embedding import Tokens
+from geom2msm.encoder.embedding import EmbeddedTokens
 from geom2msm.encoder.preparation import EmbeddingSettings, prepare_embedding
 from geom2msm.encoder.weights import EncoderCard
 from geom2msm.token_table import token_names
@@ -38,7 +38,7 @@ def step_between(n_frames: Sequence[int], *, n_chosen: int) -> int:
 def embed_frames(
     trajectory: str, known: Mapping, table: pd.DataFrame, encoders: Sequence[Encoder], card: EncoderCard,
     settings: EmbeddingSettings, *, step: int,
-) -> list[Tokens]:  # fmt: skip
+) -> list[EmbeddedTokens]:  # fmt: skip
     """Tokens of every step-th frame of the trajectory that an inventory describes, by each of the encoders."""
     topology = load_topology(known["topology"])
     selected = select_atoms(topology, known["selection"], file=known["topology"])
@@ -60,13 +60,13 @@ def _cells(piece: Frames, settings: EmbeddingSettings) -> Float32[np.ndarray, "f
     return piece.cell_nm if settings.periodic else None
 
 
-def joined(parts: Sequence[Tokens]) -> Tokens:
+def joined(parts: Sequence[EmbeddedTokens]) -> EmbeddedTokens:
     """Tokens of one piece of frames after another."""
     arrays = zip(*(vars(part).values() for part in parts), strict=True)
-    return Tokens(*(np.concatenate(array) for array in arrays))
+    return EmbeddedTokens(*(np.concatenate(array) for array in arrays))
 
 
-def invariants(tokens: Tokens) -> Float32[np.ndarray, "point channel"]:
+def invariants(tokens: EmbeddedTokens) -> Float32[np.ndarray, "point channel"]:
     """What a token says whichever way the molecule is turned: scalars and lengths of vectors, each channel scaled."""
     lengths = np.linalg.norm(tokens.vectors, axis=2)
     features = np.concatenate([tokens.scalars, lengths], axis=-1)

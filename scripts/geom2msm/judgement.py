@@ -37,13 +37,6 @@ class Objections:
         return {"verdict": self.verdict, "reasons": [*self.failures, *self.warnings, *self.not_estimable]}
 
 
-def explained(found: Mapping, why: str | None) -> dict[str, object]:
-    """A verdict that is not estimable, with the cause, if known, as its first reason; any other one as it is."""
-    if why is None or found["verdict"] != "not estimable":
-        return dict(found)
-    return {**found, "reasons": [why, *found["reasons"]]}
-
-
 def without_nan(value: object) -> object:
     """The same content with None for what is not a number: JSON has no NaN and no infinity."""
     if isinstance(value, Mapping):

@@ -133,6 +133,14 @@ def why_no_intervals(counts: Counts) -> str | None:
     )
 
 
+def explained(found: Mapping, model: MarkovModel) -> dict[str, object]:
+    """A verdict that is not estimable, with too few counts, if so, as its first reason; any other one as it is."""
+    why = why_no_intervals(model.counts)
+    if why is None or found["verdict"] != "not estimable":
+        return dict(found)
+    return {**found, "reasons": [why, *found["reasons"]]}
+
+
 def sample_posterior(model: MarkovModel, *, n_samples: int, seed: int) -> Posterior:
     """Transition matrices from the reversible posterior; with too few counts they give no intervals."""
     effective = model.counts.active_matrix / model.counts.lag_frames

@@ -237,20 +237,6 @@ def write_store(
     store.finish()
 
 
-def chunked(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Cut pieces [frame …] of any length into pieces of `size` frames; only the last may be shorter."""
-    waiting: list[np.ndarray] = []
-    for piece in pieces:
-        waiting.append(piece)
-        if sum(map(len, waiting)) >= size:
-            joined = np.concatenate(waiting)
-            whole = len(joined) // size * size
-            yield from (joined[start : start + size] for start in range(0, whole, size))
-            waiting = [joined[whole:]]
-    if sum(map(len, waiting)):
-        yield np.concatenate(waiting)
-
-
 def read_array(path: str, name: str) -> np.ndarray:
     """A whole array of a store."""
     reader = FrameReader(path, name)

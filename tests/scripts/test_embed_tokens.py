@@ -13,7 +13,7 @@ import embed_range
 import embed_tokens
 import inspect_trajectory
 from geom2msm.encoder.embedding import Embedder
-from geom2msm.encoder.streaming import Embedding, chunked, prefetched
+from geom2msm.encoder.streaming import Embedding, prefetched
 from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
 from geom2msm.encoder.weights import EncoderCard, load_encoder, save_encoder
 from geom2msm.store import read_array, read_attributes
@@ -129,15 +129,6 @@ def test_a_trajectory_shorter_than_its_inventory_says_leaves_no_store(files, tmp
     with pytest.raises(ValueError, match="frames"):
         embed_tokens.main(**files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS, **GIVEN)
     assert not (tmp_path / "run.zarr.zip").exists()
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 50])
-def test_recutting_pieces_keeps_every_frame_in_order(size):
-    pieces = [{"a": np.arange(*cut), "b": -np.arange(*cut)} for cut in ((0, 5), (5, 6), (6, 20))]
-    cut = list(chunked(iter(pieces), size))
-    np.testing.assert_array_equal(np.concatenate([piece["a"] for piece in cut]), np.arange(20))
-    np.testing.assert_array_equal(np.concatenate([piece["b"] for piece in cut]), -np.arange(20))
-    assert {len(piece["a"]) for piece in cut[:-1]} <= {size}
 
 
 def test_items_made_ahead_come_in_order_and_bring_their_error():

@@ -10,7 +10,8 @@ import pytest
 import compute_distances
 from geom2msm import distances as module
 from geom2msm.distances import Distances, find_distances
-from geom2msm.store import chunked, read_array, read_attributes
+from geom2msm.pieces import chunked
+from geom2msm.store import read_array, read_attributes
 
 RESIDUE = (("N", "N"), ("CA", "C"), ("C", "C"), ("O", "O"), ("H", "H"))
 
@@ -76,15 +77,6 @@ def test_distances_do_not_change_when_the_molecule_moves(feature):
     xyz, (rotation, _) = positions(topology), np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     moved = (xyz @ rotation + 3.0).astype("f4")
     np.testing.assert_allclose(distances(moved), distances(xyz), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("lengths", [[1], [3, 4, 3], [10], [4, 4, 4], [7, 1, 1, 1, 9]])
-def test_chunks_hold_all_frames_in_order_and_only_the_last_is_short(lengths):
-    frames = np.arange(sum(lengths), dtype="f4")[:, None]
-    chunks = list(chunked(np.split(frames, np.cumsum(lengths)[:-1]), 4))
-    np.testing.assert_array_equal(np.concatenate(chunks), frames)
-    assert [len(chunk) for chunk in chunks[:-1]] == [4] * (len(chunks) - 1)
-    assert 1 <= len(chunks[-1]) <= 4
 
 
 def test_a_system_without_such_pairs_is_refused():

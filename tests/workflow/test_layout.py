@@ -28,7 +28,7 @@ LAYERS = [
     {"periodic", "molecules", "complexes", "trajectory_text", "trajectory_headers", "trajectory_formats"},
     {"trajectory", "trajectory_checks", "trajectory_times", "torsions", "distances", "log_weights", "simulation"}
     | {"observables", "named_observables", "contacts"},
-    {"plain_zip", "frame_reader", "store", "joined_store", "frame_table", "tokens"},
+    {"plain_zip", "frame_reader", "pieces", "store", "joined_store", "frame_table", "tokens"},
     {"environment"},
     {"encoder"},
     {"pairs", "runs", "splits"},

@@ -39,7 +39,7 @@ class TokenMap:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class EmbeddedTokens:
     """Tokens of consecutive frames, as they are stored."""
 
     scalars: np.ndarray
@@ -85,7 +85,7 @@ class Embedder:
         self,
         positions_nm: Float32[np.ndarray, "frame atom 3"],
         cell_nm: Float32[np.ndarray, "frame 3 3"] | None = None,
-    ) -> Tokens:
+    ) -> EmbeddedTokens:
         """Tokens of some frames: per token the sum of its atoms' scalars and vectors, and its position.
 
         With `cell_nm`, atoms see each other across the periodic box.
@@ -98,7 +98,7 @@ class Embedder:
             for start in range(0, len(positions_nm), batch)
         ]
         scalars, vectors = (as_stored(torch.cat(sums), self.dtype) for sums in zip(*parts, strict=True))
-        return Tokens(scalars, vectors, token_positions(positions_nm, self.token_map))
+        return EmbeddedTokens(scalars, vectors, token_positions(positions_nm, self.token_map))
 
     def _summed(self, positions: Tensor, cell: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Scalars and vectors of the tokens of one batch of frames."""

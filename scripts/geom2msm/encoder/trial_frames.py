@@ -67,7 +67,7 @@ def trial_atoms(
     )
 
 
-def spread_frames(
+def read_spread_frames(
     path: str, topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"], *, inventory: Mapping
 ) -> tuple[Float32[np.ndarray, "frame atom 3"], Float32[np.ndarray, "frame 3 3"] | None]:
     """Positions, and cells if there are any, in frames evenly spread over a trajectory, each read from the file."""
@@ -89,7 +89,7 @@ def read_sample(
     """Names of the atoms, and the frames, of the trajectory that an inventory describes."""
     modeled = select_atoms(topology, inventory["selection"], file=inventory["topology"])
     trial = trial_atoms(topology, modeled, known=card.elements, overrides=unseen_elements, encoder=card.name)
-    positions, cells = spread_frames(path, topology, trial.atoms, inventory=inventory)
+    positions, cells = read_spread_frames(path, topology, trial.atoms, inventory=inventory)
     if periodic and cells is None:
         raise ValueError(f"{path}: tokens.periodic is true, but the trajectory has no periodic box")
     names = [str(topology.atom(atom)) for atom in trial.atoms.tolist()]
