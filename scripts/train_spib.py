@@ -35,7 +35,7 @@ def main(
     description |= {"provenance": provenance(inputs=inputs, settings=settings)}
     states = cluster_fold(*frames, tokens, initial_weights, initial_stores, n_states=config.initial_states, seed=seed)
     sets = zip(frames, states, (weighting[role] for role in roles), strict=True)
-    pairs = [LabeledPairs.open(*each, config=config, seed=seed) for each in sets]
+    pairs = [LabeledPairs.open(*each, config=config, seed=2 * seed + i) for i, each in enumerate(sets)]  # Own noise.
 
     def report(rows: list[EpochLosses]) -> None:
         with replace_when_complete(history) as part:

@@ -126,11 +126,11 @@ def _first_lag(lags_ps: Float[np.ndarray, " lag"], fits: Bool[np.ndarray, " lag"
 
 def _disagreement(scan: LagScan, found: Flatness, configured_ps: float, proposed_ps: float) -> list[str]:
     """Why the configured lag is not the one to take; empty if it is."""
+    here = int(np.argmin(np.abs(scan.lags_ps - configured_ps)))
+    not_flat = found.judged & ~found.flat[here]
     if configured_ps < proposed_ps:
-        here = int(np.argmin(np.abs(scan.lags_ps - configured_ps)))
-        names = [f"t{process + 2}" for process in np.flatnonzero(found.judged & ~found.flat[here])]
         return [
-            f"msm.lag_ps = {configured_ps:g} is too short, for {' and '.join(names)} is not flat there; "
+            f"msm.lag_ps = {configured_ps:g} is too short, for {_names(not_flat)} is not flat there; "
             f"all timescales are flat from {proposed_ps:g} ps on"
         ]
     if configured_ps > LONG_MULTIPLE * proposed_ps:
@@ -138,7 +138,16 @@ def _disagreement(scan: LagScan, found: Flatness, configured_ps: float, proposed
             f"msm.lag_ps = {configured_ps:g} is longer than needed, which costs resolution and certainty: "
             f"all timescales are flat from {proposed_ps:g} ps on"
         ]
+    if (uneven := not_flat & enough(found.n_compared[here])).any():
+        return [
+            f"at msm.lag_ps = {configured_ps:g} {_names(uneven)} does not agree with longer lags, though it does at "
+            f"{proposed_ps:g} ps: the timescales are not flat, or their intervals are too narrow"
+        ]
     return []
+
+
+def _names(chosen: Bool[np.ndarray, " process"]) -> str:
+    return " and ".join(f"t{process + 2}" for process in np.flatnonzero(chosen))
 
 
 def _process(scan: LagScan, found: Flatness, process: int) -> dict[str, object]:

@@ -146,11 +146,13 @@ def rmsd_calpha(molecule: Molecule) -> Measurement:
 
 
 def radius_of_gyration(molecule: Molecule) -> Measurement:
-    """Mass-weighted radius of gyration of the selected atoms."""
+    """Mass-weighted radius of gyration about the center of mass; mdtraj.compute_rg takes the unweighted center."""
     masses = np.array([molecule.topology.atom(int(atom)).element.mass for atom in molecule.selected])
+    share = masses / masses.sum()
 
     def measure(positions_nm: Positions) -> Float[np.ndarray, "frame quantity"]:
-        return mdtraj.compute_rg(mdtraj.Trajectory(positions_nm, topology=None), masses=masses)[:, None]
+        from_center = positions_nm - np.einsum("a,fai->fi", share, positions_nm)[:, None]
+        return np.sqrt(np.einsum("a,fai->f", share, from_center**2))[:, None]
 
     return Measurement(("radius_of_gyration",), ("nm",), molecule.selected, measure)
 

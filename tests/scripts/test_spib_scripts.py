@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import assign_states
 import cluster_microstates
@@ -224,6 +225,20 @@ def test_frames_in_random_order_leave_one_state(system, tmp_path, caplog):
     made = [str(tmp_path / name) for name in ("msm.npz", "states.csv", "rates.csv", "summary.json")]
     with pytest.raises(ValueError, match=r"all frames lie in one microstate: .* train another model"):
         estimate_msm.main(str(tmp_path / "dtrajs.zarr.zip"), *made, settings=MSM, temperature_K=300.0)
+
+
+def test_a_control_is_noise_of_its_own_for_every_set(system, tmp_path, monkeypatch):
+    class Opened(Exception):
+        """The sets of pairs, before anything is learned from them."""
+
+    def stop(*pairs, **_):
+        raise Opened(*pairs)
+
+    monkeypatch.setattr(train_spib, "fit_spib", stop)
+    with pytest.raises(Opened) as opened:
+        train(system, tmp_path, settings=SPIB | {"control": "noise_tokens"})
+    fitting, validation = (next(iter(each.pairs.chunks())).scalars for each in opened.value.args)
+    assert not torch.equal(fitting[:10], validation[:10])
 
 
 def test_a_constant_input_ends_with_a_clear_message(system, tmp_path, monkeypatch):

@@ -130,11 +130,23 @@ def test_curves_skip_what_never_varies_and_name_the_rest():
         [functions[:, 1], np.zeros(3000), np.full(3000, np.nan), functions[:, 0] + 0.1, rng.normal(size=3000)], axis=1
     )
     observables[::2, 3] = np.nan
-    curves = all_curves(observables, functions, np.ones(3000), ["second", "zero", "missing", "first", "noise"])
+    curves = all_curves(
+        observables, functions, np.ones(3000), ["second", "zero", "missing", "first", "noise"], n_frames=[3000]
+    )
     assert set(curves.observable) == {"second", "first", "noise"}
     assert set(curves.function) == {2, 3}
     assert telling(curves, n_most=2) == ["first", "second"]
     assert telling(curves, n_most=9) == ["first", "second", "noise"]
+
+
+def test_a_curve_weighs_a_trajectory_with_few_known_values_by_its_length():
+    # Of 40,000 frames every tenth has a value, of 400 all: the mean is near that of the long trajectory.
+    rng = np.random.default_rng(5)
+    functions = np.repeat([-1.0, 1.0], [40_000, 400])[:, None]
+    values = rng.uniform(size=(40_400, 1))
+    values[:40_000][np.arange(40_000) % 1000 != 0] = np.nan
+    curves = all_curves(values, functions, np.ones(40_400), ["sparse"], n_frames=[40_000, 400])
+    assert np.average(curves["mean"], weights=curves.weight) == pytest.approx(-39_600 / 40_400, abs=0.01)
 
 
 def test_a_plane_has_the_mean_of_each_bin():

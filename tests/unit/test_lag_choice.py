@@ -73,6 +73,14 @@ def test_a_lag_that_is_too_short_or_far_too_long_is_a_warning_with_the_proposal(
     assert proposal(scan(RISING), configured_lag_ps=10.0)["verdict"] == "pass"
 
 
+def test_a_lag_after_the_proposed_one_that_disagrees_with_longer_lags_is_a_warning():
+    uneven = scan([400.0, 330.0, 400.0, 400.0, 405.0, 400.0])
+    uneven.loc[uneven.lag_ps == 2, "upper_ps"] = 500
+    found = proposal(uneven, configured_lag_ps=2.0)
+    assert (found["verdict"], found["proposed_lag_ps"]) == ("warn", 1)
+    assert "at msm.lag_ps = 2 t2 does not agree with longer lags, though it does at 1 ps" in found["reasons"][0]
+
+
 def test_timescales_that_never_settle_fail_without_a_proposal():
     found = proposal(scan([100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0]))
     assert found["verdict"] == "fail"

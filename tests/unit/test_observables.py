@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from geom2msm.contacts import find_contacts, pair_names, touching_pairs
 from geom2msm.named_observables import Table, described_with, named_measurements, read_table
-from geom2msm.observables import described, load_molecule, measured, standard_measurements
+from geom2msm.observables import described, load_molecule, measured, radius_of_gyration, standard_measurements
 from molecules import pdb_line
 
 NOTHING = {"distances": {}, "angles": {}, "dihedrals": {}, "rmsd": {}}
@@ -139,6 +139,18 @@ def test_contacts_vanish_when_the_molecule_is_pulled_apart(trp_cage, tmp_path):
     found = quantities(tmp_path / "swollen.dcd", molecule, standard_measurements(molecule, sasa_every=1))
     assert found["native_contacts"][0] < 1e-6
     assert found["radius_of_gyration"][0] == pytest.approx(3 * 0.7, rel=0.1)
+
+
+def test_the_radius_of_gyration_is_about_the_center_of_mass(repository, tmp_path):
+    structure = str(repository / ALANINE)
+    file, moved = moved_frames(structure, tmp_path, n_frames=3, noise_nm=0.02)
+    molecule = load_molecule(structure, "all", reference_file=structure, make_whole=True)
+    found = quantities(file, molecule, [radius_of_gyration(molecule)])["radius_of_gyration"]
+    # By all pairs, without a center: Rg^2 = sum m_i m_j r_ij^2 / (2 M^2).
+    masses = np.array([atom.element.mass for atom in moved.topology.atoms])
+    squares = ((moved.xyz[:, :, None] - moved.xyz[:, None]) ** 2).sum(axis=-1)
+    expected = np.sqrt(np.einsum("i,j,fij->f", masses, masses, squares) / 2) / masses.sum()
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_what_means_nothing_for_a_molecule_is_left_out_and_said(repository, caplog):
