@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 
-from geom2msm.annotation import annotate, read_weighted_frames
-from geom2msm.joined_store import read_beside, read_trajectories
+from geom2msm.annotation import annotate, read_frames_stood_for, read_weighted_frames
+from geom2msm.joined_store import read_beside
 from geom2msm.log import log_to
 from geom2msm.provenance import replace_when_complete
 from geom2msm.store import read_attributes
@@ -23,9 +23,9 @@ def main(observables: list[str], states: str, msm: str, annotation: str) -> None
     frames = read_weighted_frames(states, msm)
     logging.info("%d blocks of frames are left out in turn for the intervals", frames.blocks.n_blocks)
     described = {key: known[0][key] for key in ("names", "units", "periodic")}
-    n_frames = [each.n_frames for each in read_trajectories(states)]
+    each_for = read_frames_stood_for(observables, like=states)
     values = read_beside(observables, "observables", like=states)
-    table = annotate(frames, values, n_frames=n_frames, **described)
+    table = annotate(frames, values, each_for=each_for, **described)
     logging.info("%d means have no interval: too few blocks reach the state", np.isnan(table.mean_lower).sum())
     with replace_when_complete(annotation) as part:
         table.to_csv(part, index=False, float_format="%.7g")

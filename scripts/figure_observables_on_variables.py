@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from geom2msm.annotation import axis_label, read_weighted_frames, standing_for
-from geom2msm.joined_store import read_beside, read_trajectories
+from geom2msm.annotation import axis_label, read_frames_stood_for, read_weighted_frames
+from geom2msm.joined_store import read_beside
 from geom2msm.log import log_to
 from geom2msm.observable_curves import N_BINS, all_curves, plane, telling
 from geom2msm.store import read_array, read_attributes
@@ -36,15 +36,15 @@ def main(
     values = read_beside(observables, "observables", like=states).astype(float)
     functions = read_array(variables, "variables")[:, :MAX_FUNCTIONS].astype(float)
     labels = dict(zip(known["names"], map(axis_label, known["names"], known["units"]), strict=True))
-    n_frames = [each.n_frames for each in read_trajectories(states)]
-    tables = [curves := all_curves(values, functions, frames.weight, known["names"], n_frames=n_frames)]
+    each_for = read_frames_stood_for(observables, like=states)
+    tables = [curves := all_curves(values, functions, frames.weight, known["names"], each_for=each_for)]
     chosen = telling(curves, n_most=MAX_OBSERVABLES)
     panels = (len(chosen) + 1, functions.shape[1])
     figure, axes = start_figure(style, columns=2, height=0.4 + 0.65 * panels[0], panels=panels)
     x, y = (chosen * 2)[:2]
+    pair = [known["names"].index(name) for name in (x, y)]
     for number, column in enumerate(axes.T, start=2):
-        pair = [values[:, known["names"].index(name)] for name in (x, y)]
-        bins = plane(*pair, functions[:, number - 2], frames.weight * standing_for(sum(pair), n_frames))
+        bins = plane(*values[:, pair].T, functions[:, number - 2], frames.weight * each_for[:, pair].max(axis=1))
         plot_plane(column[0], bins)
         column[0].set(xlabel=labels[x], ylabel=labels[y], title=f"function {number} (standard deviations)")
         tables.append(bins.dropna().assign(observable=x, other_observable=y, function=number))

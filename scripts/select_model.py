@@ -23,7 +23,11 @@ def main(scores: list[str], weights: list[str], sources: list[str], ensemble: st
     frames = spread_frames(n_frames, n_chosen=COMPARED_FRAMES)
     variables = [
         np.concatenate(
-            [project_frames(source, member["weights"], some) for source, some in zip(sources, frames, strict=True)]
+            [
+                project_frames(source, member["weights"], some)
+                for source, some in zip(sources, frames, strict=True)
+                if len(some)
+            ]
         )
         for member in members
     ]

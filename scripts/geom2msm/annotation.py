@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Complex, Float, Int
 
-from geom2msm.joined_store import read_runs
+from geom2msm.joined_store import read_runs, read_trajectories
 from geom2msm.ramachandran import frame_weights
 from geom2msm.resampling import Blocks, cut_blocks, jackknife_interval
-from geom2msm.store import read_array
+from geom2msm.store import read_array, read_attributes
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -117,29 +117,38 @@ def weighted_quantiles(
     return values[order][np.searchsorted(below, np.array(QUANTILES) * below[-1]).clip(max=len(values) - 1)]
 
 
-def standing_for(values: Float[np.ndarray, " frame"], n_frames: Sequence[int]) -> Float[np.ndarray, " frame"]:
-    """For how many frames of its trajectory, of so many each, a frame stands where others have no value."""
-    trajectory = np.repeat(np.arange(len(n_frames)), n_frames)
-    n_known = np.bincount(trajectory, np.isfinite(values), minlength=len(n_frames))
-    return (np.array(n_frames) / np.maximum(n_known, 1))[trajectory]
+def frames_stood_for(n_frames: Sequence[int], every: Sequence[Sequence[int]]) -> Float[np.ndarray, "frame quantity"]:
+    """For how many frames of its trajectory a value stands, if a quantity was measured in `every` so-many-th there.
+
+    Values that are missing here and there have no other frame to stand for them: they may be missing in one state.
+    """
+    length = np.array(n_frames)[:, None]
+    return np.repeat(length / -(-length // np.array(every)), n_frames, axis=0)
+
+
+def read_frames_stood_for(observables: Sequence[str], *, like: str) -> Float[np.ndarray, "frame quantity"]:
+    """The same of stores of observables, which must be in the order of the store `like`."""
+    n_frames = [trajectory.n_frames for trajectory in read_trajectories(like)]
+    return frames_stood_for(n_frames, [read_attributes(path)["every"] for path in observables])
 
 
 def annotate(
     frames: WeightedFrames,
     values: Float[np.ndarray, "frame quantity"],
     *,
-    n_frames: Sequence[int],
+    each_for: Float[np.ndarray, "frame quantity"],
     names: Sequence[str],
     units: Sequence[str],
     periodic: Sequence[bool],
 ) -> pd.DataFrame:
     """One row per state and observable: mean with its interval, spread and quantiles of the frames.
 
-    Of a long trajectory, with its number of `n_frames`, a smaller share may have a value; it counts with its length.
+    A value stands for `each_for` frames of its trajectory, where others were passed over.
     """
     rows = []
-    for name, unit, circular, column in zip(names, units, periodic, values.T.astype(np.float64), strict=True):
-        weighted = replace(frames, weight=frames.weight * standing_for(column, n_frames))
+    columns = zip(names, units, periodic, values.T.astype(np.float64), each_for.T, strict=True)
+    for name, unit, circular, column, standing in columns:
+        weighted = replace(frames, weight=frames.weight * standing)
         means = state_means(weighted, column, periodic=circular)
         for state in range(frames.n_states):
             used = (frames.state == state) & np.isfinite(column) & (weighted.weight > 0)

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from geom2msm.observables import Molecule
 from geom2msm.provenance import replace_when_complete
-from geom2msm.residues import describe
+from geom2msm.residues import describe, distinct
 from geom2msm.trajectory import iterate_frames
 
 # Neighbors in a chain always touch.
@@ -73,8 +73,9 @@ def find_contacts(
 
 
 def pair_names(topology: mdtraj.Topology, pairs: Int[np.ndarray, "pair 2"]) -> list[str]:
-    """Names such as 'A:TRP1 A:LEU5'."""
-    return [" ".join(describe(topology.residue(int(index))) for index in pair) for pair in pairs]
+    """Names such as 'A:TRP1 A:LEU5', no two alike."""
+    residues = distinct(map(describe, topology.residues))
+    return [" ".join(residues[int(index)] for index in pair) for pair in pairs]
 
 
 def write_contacts(path: str, molecule: Molecule, known: Mapping, *, settings: Mapping, made_from: Mapping) -> None:

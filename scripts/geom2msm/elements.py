@@ -29,6 +29,7 @@ STANDARD = {
     "PTR", "HYP", "NLE", "MSE", "ACE", "NME", "NMA", "NH2", "NHE", "A", "C", "G", "T", "U", "I", "DA", "DC", "DG", "DT",
     "DU", "DI", "RA", "RC", "RG", "RU", "ADE", "CYT", "GUA", "THY", "URA",
 }  # fmt: skip
+STANDARD_ELEMENTS = ("C", "H", "N", "O", "S", "P", "Se")
 LETTERS = "CHNOSPFIB"
 # Second letters of C-alpha to C-eta, of the terminal OXT and of hydrogens numbered by letters: no symbols here.
 POSITIONS = "ABGDEZHXT"
@@ -75,8 +76,11 @@ def resolved_element(atom: Atom, kind: str, origin: str) -> Element:
         return periodic_table.get_by_symbol(ion_element(atom.residue))
     lone = atom.residue.n_atoms == 1 and kind not in POLYMERS | {"water"}
     symbols = () if lone else possible_symbols(atom.name, atom.residue.name, kind)
-    possible = [periodic_table.get_by_symbol(symbol) for symbol in symbols]
-    if len(possible) == 1 and is_standard(atom.residue.name, kind):
+    standard = is_standard(atom.residue.name, kind)
+    possible = [
+        periodic_table.get_by_symbol(symbol) for symbol in symbols if not standard or symbol in STANDARD_ELEMENTS
+    ]
+    if len(possible) == 1 and standard:
         return possible[0]
     if origin == READ:
         return given

@@ -88,10 +88,10 @@ def read_table(path: str, *, n_frames: int, stride: int) -> Table:
 
 
 def described_with(table: Table, known: Mapping[str, list]) -> dict[str, list]:
-    """Names, units and periodicity of all observables, those of the table last; two of one name are refused."""
+    """What `described` says, of all observables, those of the table last; two of one name are refused."""
     names, n_columns = [*known["names"], *table.names], len(table.names)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"observables: there are two of the name {', '.join(twice)}; give yours another name.")
-    periodic = [*known["periodic"], *[False] * n_columns]
-    return {"names": names, "units": [*known["units"], *[""] * n_columns], "periodic": periodic}
+    added = {"names": table.names, "units": [""] * n_columns, "periodic": [False] * n_columns, "every": [1] * n_columns}
+    return {key: [*known[key], *values] for key, values in added.items()}

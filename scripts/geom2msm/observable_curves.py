@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from geom2msm.annotation import standing_for
-
 N_BINS = 40
 # Axes end where all but so many frames do, at either side.
 OUTSIDE = 0.005
@@ -81,18 +79,17 @@ def all_curves(
     weights: Float[np.ndarray, " frame"],
     names: Sequence[str],
     *,
-    n_frames: Sequence[int],
+    each_for: Float[np.ndarray, "frame quantity"],
 ) -> pd.DataFrame:
     """The curves of all functions (numbered from 2: the first would be constant) on all observables that vary.
 
-    Of a long trajectory, with its number of `n_frames`, a smaller share may have a value; it counts with its length.
+    A value stands for `each_for` frames of its trajectory, where others were passed over.
     """
     tables = []
-    for name, values in zip(names, observables.T, strict=True):
+    for name, values, standing in zip(names, observables.T, each_for.T, strict=True):
         if np.isfinite(values).any() and np.nanmin(values) < np.nanmax(values):
-            standing = weights * standing_for(values, n_frames)
             for number, function in enumerate(functions.T, start=2):
-                table = curve(values, function, standing)
+                table = curve(values, function, weights * standing)
                 tables.append(table.assign(observable=name, function=number, explained=explained(table)))
     return pd.concat(tables, ignore_index=True)
 

@@ -12,11 +12,11 @@ from itertools import chain
 import mdtraj
 import numpy as np
 from jaxtyping import Float, Float32, Int
-from mdtraj.core.topology import Atom, Residue
+from mdtraj.core.topology import Atom, Chain, Residue
 from scipy.spatial import cKDTree
 
 from geom2msm.formats import TRAJECTORY_FORMATS, extension
-from geom2msm.residues import residue_kind
+from geom2msm.residues import chain_letter, distinct, residue_kind
 from geom2msm.topology import load_topology, select_atoms
 from geom2msm.trajectory import iterate_frames
 
@@ -84,12 +84,12 @@ class Molecule:
 
     def chain_atoms(self) -> dict[str, list[int]]:
         """C-alphas, or C1' of nucleotides, of each chain that has any, in order."""
-        found: dict[str, list[int]] = {}
+        found: dict[Chain, list[int]] = {}
         for residue in self.residues:
             names = CHAIN_ATOMS.get(residue_kind(residue), ())
-            label = (residue.chain.chain_id or "").strip() or str(residue.chain.index)
-            found.setdefault(label, []).extend(atom.index for atom in residue.atoms if atom.name in names)
-        return {label: atoms for label, atoms in found.items() if atoms}
+            found.setdefault(residue.chain, []).extend(atom.index for atom in residue.atoms if atom.name in names)
+        chains = [each for each, atoms in found.items() if atoms]
+        return dict(zip(distinct(map(chain_letter, chains)), (found[each] for each in chains), strict=True))
 
     def at_reference(self, atoms: Int[np.ndarray, "*atoms"]) -> Float32[np.ndarray, "*atoms 3"]:
         """Where these atoms are in the reference."""
@@ -263,23 +263,19 @@ def standard_measurements(molecule: Molecule, *, sasa_every: int) -> list[Measur
 
 
 def described(measurements: Sequence[Measurement]) -> dict[str, list]:
-    """Names, units and periodicity of all quantities."""
+    """Names, units and periodicity of all quantities, and in every which frame each is measured."""
     return {
         "names": [name for each in measurements for name in each.names],
         "units": [unit for each in measurements for unit in each.units],
         "periodic": [each.periodic for each in measurements for _ in each.names],
+        "every": [each.every for each in measurements for _ in each.names],
     }
 
 
 def measured(
-    path: str,
-    topology: mdtraj.Topology,
-    measurements: Sequence[Measurement],
-    *,
-    first_frame: int,
-    stride: int,
-    make_whole: bool,
-) -> Iterator[Float32[np.ndarray, "_ quantity"]]:
+    path: str, topology: mdtraj.Topology, measurements: Sequence[Measurement],
+    *, first_frame: int, stride: int, make_whole: bool,
+) -> Iterator[Float32[np.ndarray, "_ quantity"]]:  # fmt: skip
     """All quantities in every stride-th frame, piece by piece as the trajectory is read, from `first_frame` on."""
     atoms = np.unique(np.concatenate([each.atoms for each in measurements]))
     for piece in iterate_frames(path, topology, atoms, first_frame=first_frame, stride=stride, make_whole=make_whole):

@@ -1,6 +1,9 @@
 """What a residue is: protein, nucleic acid, cap, water, ion, lipid, cofactor, ligand or other."""
 
-from mdtraj.core.topology import Residue
+from collections import Counter
+from collections.abc import Iterable
+
+from mdtraj.core.topology import Chain, Residue
 
 BACKBONE = {"N", "CA", "C"}
 SUGAR = {"C1'", "C3'", "C4'", "C5'", "O4'"}
@@ -76,7 +79,24 @@ def _without_charge(name: str) -> str:
     return name.upper().rstrip("0123456789+-") if name.rstrip("0123456789").endswith(("+", "-")) else name.upper()
 
 
+def chain_letter(chain: Chain) -> str:
+    """The letter that the file gives a chain, or its number from 0."""
+    return (chain.chain_id or "").strip() or str(chain.index)
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, numbered from the second of those that are alike: 'A', 'A-2'.
+
+    Residues can be alike: MDTraj knows no insertion codes, and molecules apart from each other may share a letter.
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(f"{name}-{seen[name]}" if seen[name] > 1 else name)
+    return found
+
+
 def describe(residue: Residue) -> str:
     """A residue's chain, name and number for messages, as in 'A:ALA12'."""
-    chain = (residue.chain.chain_id or "").strip() or str(residue.chain.index)
-    return f"{chain}:{residue.name}{residue.resSeq}"
+    return f"{chain_letter(residue.chain)}:{residue.name}{residue.resSeq}"

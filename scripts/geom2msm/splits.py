@@ -176,12 +176,12 @@ def _segments(roles: dict[Unit, str], role: str, runs: list[Run], gap_frames: in
         if _joined(roles, unit, after):
             continue
         end = unit.stop - gap_frames * _yields(roles, unit, after)
-        if end <= begin:
+        if end - begin <= gap_frames:
             name = runs[unit.run].pieces(unit.start, unit.stop)[0].trajectory
             raise ValueError(
-                f"nothing is left of {len(unit)} frames of {name} between gaps of {gap_frames} frames, the longest "
-                "lag; give longer blocks or trajectories, or shorter lags, or for a run in many files set split.scheme "
-                "to blocks."
+                f"{max(0, end - begin)} frames of {name} are left for {role} between gaps of {gap_frames} frames, the "
+                "longest lag_ps of any model, too few for one pair; give longer blocks or trajectories, a shorter lag, "
+                "a smaller stride or fewer folds, or for a run in many files set split.scheme to blocks."
             )
         yield runs[unit.run].pieces(begin, end)
 

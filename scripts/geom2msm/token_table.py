@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from geom2msm.residues import ENDING_CAPS, POLYMERS, STARTING_CAPS, residue_kind
+from geom2msm.residues import ENDING_CAPS, POLYMERS, STARTING_CAPS, distinct, residue_kind
 from geom2msm.token_rules import (
     CHAIN_PARTS,
     ONE_PER_RESIDUE,
@@ -127,9 +127,9 @@ def token_of_atoms(table: pd.DataFrame, atoms: Int[np.ndarray, " atom"]) -> Int[
 
 
 def token_names(table: pd.DataFrame) -> list[str]:
-    """A name for each token that a user finds in the topology file, such as `A:GLY12` or `A:GLY12A backbone`."""
-    return [
+    """Names such as `A:GLY12` or `A:GLY12A backbone`, by which a token is found in the topology file; no two alike."""
+    return distinct(
         f"{row.chain}:{row.residue_name}{row.residue_number}{row.insertion_code}"
         + ("" if row.part == "residue" else f" {row.part}")
         for row in table.itertuples()
-    ]
+    )

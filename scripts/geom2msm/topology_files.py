@@ -10,6 +10,7 @@ from mdtraj.formats.pdb.pdbstructure import PdbStructure
 from mdtraj.utils import open_maybe_zipped
 
 from geom2msm.elements import GUESSED, MASS, READ
+from geom2msm.residues import chain_letter
 
 PDB = (".pdb", ".pdb.gz", ".ent", ".ent.gz")
 MMCIF = (".cif", ".cif.gz", ".mmcif", ".mmcif.gz", ".pdbx", ".pdbx.gz")
@@ -33,7 +34,7 @@ def residue_labels(path: str, topology: mdtraj.Topology) -> list[ResidueLabel]:
     codes = insertion_codes(path, topology)
     labels = []
     for residue, code in zip(topology.residues, codes, strict=True):
-        chain = (residue.chain.chain_id or "").strip() or str(residue.chain.index)
+        chain = chain_letter(residue.chain)
         # MDTraj hands the insertion code of an mmCIF file on as segment; the format has no segments.
         segment = "" if path.lower().endswith(MMCIF) else (residue.segment_id or "").strip()
         labels.append(ResidueLabel(chain, segment, residue.resSeq, code))

@@ -5,20 +5,23 @@ import numpy as np
 from jaxtyping import Float32, Int
 from mdtraj.geometry.dihedral import indices_phi, indices_psi
 
+from geom2msm.residues import chain_letter, distinct
 from geom2msm.trajectory import iterate_frames
 
 
 def backbone_torsions(topology: mdtraj.Topology, *, file: str) -> tuple[list[str], Int[np.ndarray, "torsion 4"]]:
     """Names such as 'phi ALA2' and the four atoms of every backbone phi and psi, along the chain.
 
-    With several chains the name begins with the chain: 'B phi ALA2'.
+    With several chains the name begins with the chain: 'B phi ALA2'. No two are alike.
     """
     found = []
+    chains = [chain_letter(each.chain) if topology.n_chains > 1 else "" for each in topology.residues]
+    names = distinct(f"{chain} {each.name}{each.resSeq}" for chain, each in zip(chains, topology.residues, strict=True))
     for angle, quartets, own in (("phi", indices_phi(topology), 2), ("psi", indices_psi(topology), 1)):
         for quartet in quartets:
             residue = topology.atom(int(quartet[own])).residue
-            chain = f"{residue.chain.chain_id or residue.chain.index} " if topology.n_chains > 1 else ""
-            found.append((residue.index, angle, f"{chain}{angle} {residue.name}{residue.resSeq}", quartet))
+            chain, name = names[residue.index].split(" ", maxsplit=1)
+            found.append((residue.index, angle, f"{chain} {angle} {name}".strip(), quartet))
     if not found:
         raise ValueError(
             f"{file}: the topology has no backbone torsions phi or psi, which the feature 'torsions' needs; "

@@ -132,7 +132,7 @@ def tables_of_states(
     blocks = cut_blocks(lengths, correlation_frames=correlation_frames(spectrum, n_states=2, lag_frames=LAG))
     weight = frame_weights(microstate, model.counts.active, model.stationary_distribution)
     frames, values = WeightedFrames(macrostate[microstate], weight, blocks, 2), 10.0 * microstate[:, None]
-    yield annotate(frames, values, n_frames=lengths, names=["x"], units=["nm"], periodic=[False])
+    yield annotate(frames, values, each_for=np.ones(values.shape), names=["x"], units=["nm"], periodic=[False])
     sums = sum_contacts(frames, microstate[:, None] >= np.arange(1, 4))
     yield contact_probabilities(sums, ["a", "b", "c"], ["a", "b"])
     yield compare_states(sums, ["a", "b", "c"])

@@ -11,6 +11,7 @@ import select_model
 import split_trajectories
 import train_vampnet
 from geom2msm.joined_store import read_pieces, read_trajectories
+from geom2msm.projection import project_frames
 from geom2msm.splits import ROLES
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.vamp import read_weights
@@ -180,6 +181,21 @@ def test_the_ensemble_goes_on_with_a_member_that_no_validation_score_has_chosen(
     assert content["summary"]["score_validation"]["mean"] == pytest.approx(np.mean(found))
     assert content["summary"]["score_validation"]["sd"] == pytest.approx(np.std(found, ddof=1))
     assert content["agreement"]["overlap"] > 0.8
+
+
+def test_a_trajectory_too_short_to_lend_a_frame_is_passed_over(vampnets, system, tmp_path, monkeypatch):
+    shortest = min(TRAJECTORIES.values())
+    monkeypatch.setattr(select_model, "COMPARED_FRAMES", sum(TRAJECTORIES.values()) // (shortest + 1))
+
+    def project(source, weights, frames):
+        assert len(frames), "a network has nothing to say of no frame"
+        return project_frames(source, weights, frames)
+
+    monkeypatch.setattr(select_model, "project_frames", project)
+    scores, weights = [member[2] for member in vampnets], [member[0] for member in vampnets]
+    made = [str(tmp_path / name) for name in ("ensemble.json", "weights.safetensors")]
+    select_model.main(scores, weights, stores(system, "tokens"), *made)
+    assert read(made[0])["agreement"]["n_functions"] == 2
 
 
 @pytest.mark.parametrize(("kind", "stage"), [("vampnets", "tokens"), ("ticas", "features")])

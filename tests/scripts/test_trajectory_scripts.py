@@ -143,16 +143,24 @@ def test_torsions_are_those_of_mdtraj(run, structure, tmp_path):
     np.testing.assert_allclose(read_array(output, "time_ps"), 0.1 * np.arange(10))
 
 
-def test_torsions_of_several_chains_keep_their_names_apart():
+@pytest.mark.parametrize(
+    ("identifiers", "expected"),
+    [
+        ("AB", ["A psi GLY1", "A phi GLY2", "B psi GLY1", "B phi GLY2"]),
+        ("AA", ["A psi GLY1", "A phi GLY2", "A psi GLY1-2", "A phi GLY2-2"]),
+        ("  ", ["0 psi GLY1", "0 phi GLY2", "1 psi GLY1", "1 phi GLY2"]),
+    ],
+)
+def test_torsions_of_several_chains_keep_their_names_apart(identifiers, expected):
     chain = mdtraj.Topology()
-    for identifier in "AB":
+    for identifier in identifiers:
         residues = chain.add_chain(identifier)
         for number in (1, 2):
             residue = chain.add_residue("GLY", residues, resSeq=number)
             for name in ("N", "CA", "C"):
                 chain.add_atom(name, mdtraj.element.get_by_symbol(name[0]), residue)
     names, quartets = backbone_torsions(chain, file="x.pdb")
-    assert names == ["A psi GLY1", "A phi GLY2", "B psi GLY1", "B phi GLY2"]
+    assert names == expected
     np.testing.assert_array_equal(quartets, [[0, 1, 2, 3], [2, 3, 4, 5], [6, 7, 8, 9], [8, 9, 10, 11]])
     assert len(feature_names(names)) == 8
 

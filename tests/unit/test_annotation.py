@@ -9,6 +9,7 @@ from geom2msm.annotation import (
     annotate,
     axis_label,
     correlation_frames,
+    frames_stood_for,
     state_means,
     weighted_quantiles,
     wrapped,
@@ -65,7 +66,9 @@ def test_a_state_that_few_blocks_reach_has_no_interval_and_one_never_reached_no_
     frames = random_frames(rng)
     state = np.where((frames.state == 1) & (frames.blocks.of_frame > 2), 0, frames.state)
     frames = WeightedFrames(np.where(state == 2, 0, state), frames.weight, frames.blocks, 3)
-    table = annotate(frames, rng.normal(size=(4000, 1)), n_frames=[4000], names=["x"], units=["nm"], periodic=[False])
+    table = annotate(
+        frames, rng.normal(size=(4000, 1)), each_for=np.ones((4000, 1)), names=["x"], units=["nm"], periodic=[False]
+    )
     table = table.set_index("state")
     assert table.n_blocks.tolist() == [20, 3, 0]
     assert table["mean"].notna().tolist() == [True, True, False]
@@ -81,7 +84,8 @@ def test_a_trajectory_counts_with_its_length_however_few_of_its_frames_have_a_va
     some = np.full(1000, np.nan)
     looked_at = np.append(np.arange(0, 800, 8), np.arange(800, 1000, 2))
     some[looked_at] = values[looked_at]
-    described = {"names": ["sasa", "all"], "units": ["nm²"] * 2, "periodic": [False] * 2, "n_frames": [800, 200]}
+    described = {"names": ["sasa", "all"], "units": ["nm²"] * 2, "periodic": [False] * 2}
+    described["each_for"] = frames_stood_for([800, 200], [[8, 1], [2, 1]])
     table = annotate(frames, np.stack([some, values], axis=1), **described).set_index("observable")
     assert (
         table.loc["sasa", "mean"] == pytest.approx(table.loc["all", "mean"], abs=1e-3) == pytest.approx(0.2, abs=1e-3)
@@ -90,12 +94,32 @@ def test_a_trajectory_counts_with_its_length_however_few_of_its_frames_have_a_va
     assert table.n_frames.tolist() == [200, 1000]
 
 
+def test_all_values_of_a_trajectory_stand_for_its_frames_together():
+    each_for = frames_stood_for([10, 7, 3], [[1, 4], [1, 3], [1, 5]])
+    np.testing.assert_allclose(each_for[:, 0], 1)
+    measured = np.array([frame % every == 0 for n, every in ((10, 4), (7, 3), (3, 5)) for frame in range(n)])
+    assert each_for[measured, 1].tolist() == [10 / 3] * 3 + [7 / 3] * 3 + [3.0]
+
+
+def test_values_missing_in_one_state_give_the_others_no_weight():
+    # Of the first trajectory 100 frames are in state 1, and only these have a value, of the second all 1000.
+    state = np.repeat([0, 1, 0], [100, 900, 1000])
+    values = np.where(state == 0, np.repeat([1.0, 0.0], 1000), np.nan)
+    frames = WeightedFrames(state, np.full(2000, 5e-4), one_block_each(2000, n_blocks=20), 2)
+    described = {"names": ["mine"], "units": [""], "periodic": [False], "each_for": np.ones((2000, 1))}
+    table = annotate(frames, values[:, None], **described).set_index("state")
+    assert table.loc[1, "mean"] == pytest.approx(100 / 1100)
+    assert np.isnan(table.loc[2, "mean"])
+
+
 def test_angles_on_both_sides_of_180_degrees_have_their_mean_there():
     rng = np.random.default_rng(3)
     frames = random_frames(rng, n_states=1)
     angles = wrapped(178 + rng.normal(0, 10, 4000))
     assert abs(angles.mean()) < 60
-    row = annotate(frames, angles[:, None], n_frames=[4000], names=["psi"], units=["°"], periodic=[True]).iloc[0]
+    row = annotate(
+        frames, angles[:, None], each_for=np.ones((4000, 1)), names=["psi"], units=["°"], periodic=[True]
+    ).iloc[0]
     assert abs(row["mean"]) == pytest.approx(178, abs=1)
     assert row.mean_lower < row["mean"] < row.mean_upper
     assert row.mean_upper - row.mean_lower < 2

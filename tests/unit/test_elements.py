@@ -27,6 +27,13 @@ def test_a_wrong_element_column_of_a_standard_residue_is_put_right(tmp_path):
     assert symbols(tmp_path / "x.pdb", text)["ALA", "CA"] == "C"
 
 
+@pytest.mark.parametrize("symbol", ["FE", ""])
+def test_an_atom_that_no_amino_acid_has_is_not_taken_for_fluorine(tmp_path, symbol):
+    text = "".join(pdb_line(name, "ALA", 1, symbol=name[0]) for name in ("N", "CA", "C", "O"))
+    expected = {"FE": "Fe", "": "VS"}[symbol]
+    assert symbols(tmp_path / "x.pdb", text + pdb_line("FE", "ALA", 1, symbol=symbol))["ALA", "FE"] == expected
+
+
 def test_calcium_is_no_c_alpha(tmp_path):
     protein = "".join(pdb_line(name, "ALA", 1) for name in ("N", "CA", "C", "O"))
     # MDTraj and others write C for a calcium that came from a GRO file.

@@ -131,7 +131,11 @@ def test_curves_skip_what_never_varies_and_name_the_rest():
     )
     observables[::2, 3] = np.nan
     curves = all_curves(
-        observables, functions, np.ones(3000), ["second", "zero", "missing", "first", "noise"], n_frames=[3000]
+        observables,
+        functions,
+        np.ones(3000),
+        ["second", "zero", "missing", "first", "noise"],
+        each_for=np.ones((3000, 5)),
     )
     assert set(curves.observable) == {"second", "first", "noise"}
     assert set(curves.function) == {2, 3}
@@ -145,7 +149,8 @@ def test_a_curve_weighs_a_trajectory_with_few_known_values_by_its_length():
     functions = np.repeat([-1.0, 1.0], [40_000, 400])[:, None]
     values = rng.uniform(size=(40_400, 1))
     values[:40_000][np.arange(40_000) % 1000 != 0] = np.nan
-    curves = all_curves(values, functions, np.ones(40_400), ["sparse"], n_frames=[40_000, 400])
+    each_for = np.repeat([1000.0, 1.0], [40_000, 400])[:, None]
+    curves = all_curves(values, functions, np.ones(40_400), ["sparse"], each_for=each_for)
     assert np.average(curves["mean"], weights=curves.weight) == pytest.approx(-39_600 / 40_400, abs=0.01)
 
 

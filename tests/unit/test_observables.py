@@ -9,7 +9,14 @@ from scipy.spatial.transform import Rotation
 
 from geom2msm.contacts import find_contacts, pair_names, touching_pairs
 from geom2msm.named_observables import Table, described_with, named_measurements, read_table
-from geom2msm.observables import described, load_molecule, measured, radius_of_gyration, standard_measurements
+from geom2msm.observables import (
+    described,
+    end_to_end,
+    load_molecule,
+    measured,
+    radius_of_gyration,
+    standard_measurements,
+)
 from molecules import pdb_line
 
 NOTHING = {"distances": {}, "angles": {}, "dihedrals": {}, "rmsd": {}}
@@ -151,6 +158,28 @@ def test_the_radius_of_gyration_is_about_the_center_of_mass(repository, tmp_path
     squares = ((moved.xyz[:, :, None] - moved.xyz[:, None]) ** 2).sum(axis=-1)
     expected = np.sqrt(np.einsum("i,j,fij->f", masses, masses, squares) / 2) / masses.sum()
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_two_molecules_with_one_letter_have_an_end_to_end_distance_each(tmp_path):
+    text = ""
+    for first in (0, 10):
+        for number in range(3):
+            x = 3.8 * number + 5 * first
+            text += "".join(pdb_line(name, "ALA", first + number, x=x) for name in ("N", "CA", "C"))
+        text += "TER\n"
+    (tmp_path / "two.pdb").write_text(text + "END\n")
+    structure = str(tmp_path / "two.pdb")
+    found = end_to_end(load_molecule(structure, "all", reference_file=structure, make_whole=False))
+    assert found.names == ("end_to_end_A", "end_to_end_A-2")
+    np.testing.assert_allclose(found.measure(mdtraj.load(structure).xyz[:, found.atoms]), [[0.76, 0.76]], atol=1e-3)
+
+
+def test_contacts_of_residues_with_insertion_codes_are_told_apart(tmp_path):
+    text = "".join(pdb_line("CA", "GLY", 100, code=code) for code in " AB")
+    (tmp_path / "kabat.pdb").write_text(text + "END\n")
+    topology = mdtraj.load_topology(str(tmp_path / "kabat.pdb"))
+    pairs = np.array([[0, 1], [0, 2], [1, 2]])
+    assert pair_names(topology, pairs) == ["A:GLY100 A:GLY100-2", "A:GLY100 A:GLY100-3", "A:GLY100-2 A:GLY100-3"]
 
 
 def test_what_means_nothing_for_a_molecule_is_left_out_and_said(repository, caplog):

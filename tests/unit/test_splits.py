@@ -113,14 +113,22 @@ def test_sets_that_are_too_close_for_a_lag_are_refused():
 
 
 def test_blocks_that_the_gaps_use_up_are_refused():
-    with pytest.raises(ValueError, match="nothing is left of 10 frames of long between gaps of 5 frames"):
+    with pytest.raises(ValueError, match="0 frames of long are left for training between gaps of 5 frames"):
         folds_of({"long": 400}, scheme="blocks", block_ns=0.02)
 
 
 def test_a_piece_that_the_gaps_use_up_is_named_and_blocks_are_proposed():
-    message = r"nothing is left of 8 frames of b between gaps of 5 frames.* set split\.scheme to blocks"
+    message = r"0 frames of b are left for training between gaps of 5 frames.* set split\.scheme to blocks"
     with pytest.raises(ValueError, match=message):
         folds_of({"a": 50, "b": 8, "c": 50, "d": 100}, continuous=True)
+
+
+def test_a_rest_between_gaps_without_a_pair_is_refused_before_any_training():
+    # 15 frames lose 5 to either neighbor; at the lag of 5 frames the other 5 have no pair.
+    lengths = {"a": 50, "b": 15, "c": 50, "d": 100}
+    with pytest.raises(ValueError, match=r"5 frames of b are left for training .* too few for one pair"):
+        folds_of(lengths, continuous=True)
+    folds_of(lengths | {"b": 16}, continuous=True)
 
 
 def test_fewer_trajectories_than_folds_are_refused():
