@@ -40,7 +40,7 @@ def missing_runs(folder: Path, n_runs: int) -> Iterator[tuple[int, str]]:
 def dtrajs_of(paths: list[str], structure: str) -> list[np.ndarray]:
     """Microstates by k-means on cosine and sine of the torsions, all runs together."""
     topology = load_topology(structure)
-    _, quartets = backbone_torsions(topology, file=structure)
+    _, quartets = backbone_torsions(topology, np.arange(topology.n_atoms), file=structure)
     features = [torsion_features(path, topology, quartets) for path in paths]
     pooled = np.concatenate(features)
     stride = max(1, len(pooled) // CLUSTERED_FRAMES)

@@ -106,7 +106,10 @@ def load_molecule(topology_file: str, selection: str, *, reference_file: str, ma
         return molecule
     atoms = molecule.residue_atoms
     positions_nm = np.full((topology.n_atoms, 3), np.nan, dtype=np.float32)
-    frames = next(iterate_frames(reference_file, topology, atoms, make_whole=make_whole))
+    try:
+        frames = next(iterate_frames(reference_file, topology, atoms, make_whole=make_whole))
+    except ValueError as error:
+        raise ValueError(f"observables.reference needs the very atoms of {topology_file}: {error}") from error
     positions_nm[atoms] = frames.positions_nm[0]
     return Molecule(topology, molecule.selected, positions_nm)
 

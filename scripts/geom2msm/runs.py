@@ -132,9 +132,9 @@ def _warn_of_stride(before: Mapping, after: Mapping) -> None:
 def _repeated(before: Mapping, after: Mapping) -> ValueError:
     last, first = _meeting_times(before, after)
     return ValueError(
-        f"{after['file']}: it begins at {first:g} ps, but trajectories.continuous is true and {before['file']} goes on "
-        f"until {last:g} ps; cut what repeats from its beginning (GROMACS: gmx trjconv -b "
-        f"{last + before['file_frame_interval_ps']:g}) or join both files without it (gmx trjcat)."
+        f"{after['file']}: it begins at {first:g} ps, but trajectories.continuous is true and {before['file']} has "
+        f"a frame at {last:g} ps; cut what comes before the next frame that counts (GROMACS: gmx trjconv -b "
+        f"{last + before['frame_interval_ps']:g}) or join both files without what repeats (gmx trjcat)."
     )
 
 

@@ -206,7 +206,9 @@ def longest_lag_ps(system: Mapping) -> float:
 
 def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
     """Trajectory names and, where the user brings them, their files, counting: run-2 before run-10."""
-    trajectories = system["trajectories"]
+    trajectories, reference = system["trajectories"], system.get("observables", {}).get("reference")
+    if reference and not Path(reference).is_file():
+        raise ConfigError(f"{file}: observables.reference is {reference!r}, but there is no such file")
     if "simulate" in trajectories:
         if "log_weights" in trajectories:
             raise ConfigError(f"{file}: trajectories.log_weights is for biased trajectories, but these are simulated")
@@ -226,10 +228,16 @@ def trajectory_files(system: Mapping, *, file: str) -> dict[str, str]:
                 f"{file}: trajectories.files: {found[name]} and {path} share the name {name!r}; rename one"
             )
         found[name] = path
-        weights = trajectories.get("log_weights", "").replace("{trajectory}", name)
-        if weights and not Path(weights).is_file():
-            raise ConfigError(f"{file}: trajectories.log_weights: there is no file {weights} for {path}")
+        _require_companions(system, name, path, file=file)
     return found
+
+
+def _require_companions(system: Mapping, name: str, path: str, *, file: str) -> None:
+    """Refuse a trajectory without one of the files that the config says to be there for each."""
+    for section, key in (("trajectories", "log_weights"), ("observables", "table")):
+        beside = (system.get(section, {}).get(key) or "").replace("{trajectory}", name)
+        if beside and not Path(beside).is_file():
+            raise ConfigError(f"{file}: {section}.{key}: there is no file {beside} for {path}")
 
 
 def trajectories_to_split(system: Mapping, *, file: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import split_trajectories
 from geom2msm.store import read_array, read_attributes
 from geom2msm.token_table import read_token_table
 from geom2msm.topology import load_topology
-from geom2msm.torsions import backbone_torsions, feature_names
+from geom2msm.torsions import along_bonds, backbone_torsions, feature_names
 
 SELECTION = "not element H"
 RULES = [{"selection": "all", "per": "residue"}]
@@ -143,6 +143,27 @@ def test_torsions_are_those_of_mdtraj(run, structure, tmp_path):
     np.testing.assert_allclose(read_array(output, "time_ps"), 0.1 * np.arange(10))
 
 
+def test_torsions_across_a_gap_or_outside_of_the_selection_are_left_out(tmp_path, caplog):
+    # Six glycines stretched out; residues 3 and 4 are cut out of the middle of the chain.
+    chain, xyz = mdtraj.Topology(), []
+    residues = chain.add_chain("A")
+    for number in (1, 2, 5, 6):
+        residue = chain.add_residue("GLY", residues, resSeq=number)
+        for place, name in enumerate(("N", "CA", "C")):
+            chain.add_atom(name, mdtraj.element.get_by_symbol(name[0]), residue)
+            xyz.append([0.13 * (3 * number + place), 0.04 * ((3 * number + place) % 2), 0.0])
+    path = str(tmp_path / "gap.dcd")
+    mdtraj.Trajectory(np.array([xyz], np.float32), chain).save_dcd(path)
+    names, quartets = backbone_torsions(chain, np.arange(chain.n_atoms), file="x.pdb")
+    along = along_bonds(path, chain, names, quartets, make_whole=False)
+    assert [name for name, kept in zip(names, along, strict=True) if kept] == [
+        "psi GLY1", "phi GLY2", "psi GLY5", "phi GLY6",
+    ]  # fmt: skip
+    assert "psi GLY2 is left out" in caplog.text
+    names, _ = backbone_torsions(chain, chain.select("residue 1 2"), file="x.pdb")
+    assert names == ["psi GLY1", "phi GLY2"]
+
+
 @pytest.mark.parametrize(
     ("identifiers", "expected"),
     [
@@ -159,7 +180,7 @@ def test_torsions_of_several_chains_keep_their_names_apart(identifiers, expected
             residue = chain.add_residue("GLY", residues, resSeq=number)
             for name in ("N", "CA", "C"):
                 chain.add_atom(name, mdtraj.element.get_by_symbol(name[0]), residue)
-    names, quartets = backbone_torsions(chain, file="x.pdb")
+    names, quartets = backbone_torsions(chain, np.arange(chain.n_atoms), file="x.pdb")
     assert names == expected
     np.testing.assert_array_equal(quartets, [[0, 1, 2, 3], [2, 3, 4, 5], [6, 7, 8, 9], [8, 9, 10, 11]])
     assert len(feature_names(names)) == 8
@@ -168,5 +189,5 @@ def test_torsions_of_several_chains_keep_their_names_apart(identifiers, expected
 def test_a_system_without_backbone_torsions_is_refused(structure):
     topology = load_topology(structure)
     capless = topology.subset(topology.select("resname ALA"))
-    with pytest.raises(ValueError, match=r"x\.pdb: the topology has no backbone torsions"):
-        backbone_torsions(capless, file="x.pdb")
+    with pytest.raises(ValueError, match=r"x\.pdb: the selected residues have no backbone torsions"):
+        backbone_torsions(capless, np.arange(capless.n_atoms), file="x.pdb")

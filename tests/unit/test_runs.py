@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -56,8 +57,8 @@ def test_frames_that_repeat_are_refused_and_never_silently_another_run(lengths, 
     if first_ps == 0:
         return
     message = (
-        rf"run-1\.xtc: it begins at {first_ps:g} ps, but trajectories\.continuous is true and run-0\.xtc goes on until "
-        rf"{last_ps:g} ps; cut what repeats .* -b {last_ps + INTERVAL_PS:g}\)"
+        rf"run-1\.xtc: it begins at {first_ps:g} ps, but trajectories\.continuous is true and run-0\.xtc has "
+        rf"a frame at {last_ps:g} ps; cut what comes before the next .* -b {last_ps + INTERVAL_PS:g}\)"
     )
     with pytest.raises(ValueError, match=message):
         join_runs(in_files(lengths, overlap=overlap), continuous=True)
@@ -77,8 +78,19 @@ def test_with_a_stride_frames_are_equidistant_in_a_run_or_the_files_are_refused(
         ):
             join_runs(known, continuous=True)
     else:
-        with pytest.raises(ValueError, match=r"stride = |goes on until"):
+        with pytest.raises(ValueError, match=r"stride = |has a frame at"):
             join_runs(known, continuous=True)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_file_cut_as_the_refusal_says_continues_the_one_before(stride):
+    before, after = in_files([13, 30], stride=stride, overlap=2)
+    with pytest.raises(ValueError, match=r"trajectories\.continuous is true") as refusal:
+        join_runs([before, after], continuous=True)
+    cut_ps = float(re.search(r"-b ([\d.]+)", str(refusal.value))[1])
+    checks = after["checks"]
+    after["checks"] = checks | {"first_time_ps": cut_ps, "last_time_ps": checks["last_time_ps"]}
+    assert len(join_runs([before, after], continuous=True)) == 1
 
 
 @pytest.mark.parametrize("shift_ps", [INTERVAL_PS, 5000.0, -500.0])

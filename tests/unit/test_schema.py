@@ -165,6 +165,19 @@ def test_log_weights_are_one_file_per_trajectory(system, tmp_path, monkeypatch):
     assert trajectory_files(system, file="mine.yaml") == {"run-1": "run-1.xtc"}
 
 
+def test_files_that_observables_need_are_looked_for_before_a_run(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    system = brought(system, ["run-1.xtc"])
+    system["observables"] = {"table": "{trajectory}.csv", "reference": "native.pdb"}
+    with pytest.raises(ConfigError, match=r"observables.reference is 'native.pdb', but there is no such file"):
+        trajectory_files(system, file="mine.yaml")
+    (tmp_path / "native.pdb").touch()
+    with pytest.raises(ConfigError, match=r"mine.yaml: observables.table: there is no file run-1.csv for run-1.xtc"):
+        trajectory_files(system, file="mine.yaml")
+    (tmp_path / "run-1.csv").touch()
+    assert trajectory_files(system, file="mine.yaml") == {"run-1": "run-1.xtc"}
+
+
 def test_a_missing_key_is_named_with_its_meaning(system, tmp_path):
     del system["trajectories"]["frame_interval_ps"]
     assert refusal(tmp_path, system).startswith(

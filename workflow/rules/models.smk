@@ -1,3 +1,4 @@
+# Before any token is embedded, for it refuses data that no model can be trained on.
 rule split_trajectories:
     input:
         inventories=per_trajectory("<results>/{system}/trajectories/{trajectory}.json"),
@@ -5,6 +6,7 @@ rule split_trajectories:
         split="<results>/{system}/split.json",
     log:
         "<logs>/{system}/split_trajectories.log",
+    priority: 10
     conda:
         "../../envs/split_trajectories.yaml"
     threads: 1
