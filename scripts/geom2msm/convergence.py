@@ -27,7 +27,16 @@ from geom2msm.states import NOT_ACTIVE, Macrostates, macrostate_of_microstate
 
 # A timescale that may as well be half or twice as long says little.
 WIDE_INTERVAL = 4.0
-THRESHOLDS = {"pass_errors": PASS_ERRORS, "fail_errors": FAIL_ERRORS, "wide_interval": WIDE_INTERVAL}
+# Differences between the halves that may at most pass: the factor of a time, and of a population.
+HIDDEN_FACTOR = 10.0
+HIDDEN_DIFFERENCE = 0.5
+THRESHOLDS = {
+    "pass_errors": PASS_ERRORS,
+    "fail_errors": FAIL_ERRORS,
+    "wide_interval": WIDE_INTERVAL,
+    "hidden_factor": HIDDEN_FACTOR,
+    "hidden_difference": HIDDEN_DIFFERENCE,
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def _populations(
 
 
 def halves(table: pd.DataFrame) -> pd.DataFrame:
-    """Both halves of every quantity side by side, with their difference in combined standard errors.
+    """Both halves of every quantity side by side, with their difference in combined standard errors, and these.
 
     Times are compared by their logarithms, for their errors are relative.
     """
@@ -120,9 +129,10 @@ def halves(table: pd.DataFrame) -> pd.DataFrame:
         for half in (first, second)
     ]
     errors = [(half.upper - half.lower) / (2 * INTERVAL_IN_ERRORS) for half in scaled]
-    difference = (scaled[0].estimate - scaled[1].estimate).abs() / np.hypot(*errors)
+    error = np.hypot(*errors)
+    difference = (scaled[0].estimate - scaled[1].estimate).abs() / error
     return pd.DataFrame({
-        "first": first.estimate, "second": second.estimate, "difference_in_errors": difference,
+        "first": first.estimate, "second": second.estimate, "difference_in_errors": difference, "error": error,
         "whole": whole.estimate, "lower": whole.lower, "upper": whole.upper,
     }).reset_index()  # fmt: skip
 
@@ -145,12 +155,22 @@ def _objections(compared: pd.DataFrame, *, times: Sequence[str]) -> Objections:
                 f"the halves differ in {row.quantity}, {row.first:.3g} and {row.second:.3g}, "
                 f"by {row.difference_in_errors:.1f} errors"
             )
+        objections.warnings.extend(_hidden(row.quantity, row.error, is_time=row.quantity in times))
     for row in compared[compared.quantity.isin(times)].itertuples():
         if row.upper > WIDE_INTERVAL * row.lower:
             objections.warnings.append(
                 f"{row.quantity} may lie anywhere from {row.lower:.3g} to {row.upper:.3g} ps: more data are needed"
             )
     return objections
+
+
+def _hidden(quantity: str, error: float, *, is_time: bool) -> list[str]:
+    """That halves with such errors agree says little; empty if it says something."""
+    unnoticed = np.exp(PASS_ERRORS * error) if is_time else PASS_ERRORS * error
+    if unnoticed <= (HIDDEN_FACTOR if is_time else HIDDEN_DIFFERENCE):
+        return []
+    by = f"{'a factor' if is_time else 'a difference'} of {unnoticed:.2g}"
+    return [f"{quantity} of the halves is so uncertain that {by} would pass: more data are needed"]
 
 
 def convergence_verdict(table: pd.DataFrame, *, n_processes: int) -> dict[str, object]:

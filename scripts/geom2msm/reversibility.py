@@ -36,6 +36,8 @@ DENSE_SIZE = 200
 N_SETS = 5
 # A current that varies less than this is zero because the states have no cycle, not because the data say so.
 SMALLEST_SPREAD = 1e-6
+# With larger errors, as shares of the largest possible current, only a process that is all driven would be seen.
+BLIND_CURRENT = 0.25
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _current_rows(
     samples[:, (np.abs(samples) == 1).all(axis=0)] = np.nan
     both = [(np.zeros(len(origin)), np.zeros_like(samples)), (estimate, samples)]
     pairs = [f"{names[i]}-{names[j]}" for i, j in zip(origin, target, strict=True)]
-    return _rows(quantity, pairs, both, free, in_errors=_in_errors(estimate, error))
+    return _rows(quantity, pairs, both, free, in_errors=_in_errors(estimate, error)).assign(error=error)
 
 
 def error_without_current(
@@ -243,13 +245,20 @@ def reversibility_verdict(table: pd.DataFrame) -> dict[str, object]:
             f"{_contradiction(worst)} ({in_errors:.1f} errors): the data are not those of a process in equilibrium; "
             "look at the non-reversible estimate too"
         )
+    errors = compared.error[compared.quantity.str.startswith("current")]
+    if in_errors is not None and errors.median() > BLIND_CURRENT:
+        objections.warnings.append(
+            f"half of the currents have errors above {errors.median():.2g} of the largest possible ones: too few "
+            "transitions to tell a driven process from one in equilibrium"
+        )
     justified = "non-reversible" if objections.failures else "reversible"
     return objections.verdict_and_reasons() | {
         "largest_difference_in_errors": in_errors,
+        "largest_of_all_in_errors": None if in_errors is None else float(compared.difference_in_errors.max()),
         "justified": None if in_errors is None else justified,
         "n_compared": len(compared),
         "comparison": table.to_dict("records"),
-        "thresholds": {"pass_errors": PASS_ERRORS, "fail_errors": FAIL_ERRORS},
+        "thresholds": {"pass_errors": PASS_ERRORS, "fail_errors": FAIL_ERRORS, "blind_current": BLIND_CURRENT},
     }
 
 

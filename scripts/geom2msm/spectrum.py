@@ -96,9 +96,10 @@ def spectrum_verdict(table: pd.DataFrame, model: MarkovModel, macrostates: Macro
     widest, gap = int(gaps.gap.idxmax()), gaps.loc[last]
     reasons = []
     if gap.gap < CLEAR_GAP:
+        other = f"the widest, {gaps.gap[widest]:.2g}, suggests {widest + 1}"
         reasons.append(
             f"t{last + 1} / t{last + 2} = {gap.gap:.2g}: no clear gap (at least {CLEAR_GAP:g}) follows the processes "
-            f"between {n_macrostates} states; the widest, {gaps.gap[widest]:.2g}, suggests {widest + 1}"
+            f"between {n_macrostates} states; {'no other is wider' if widest == last else other}"
         )
     return found | {
         "gap": float(gap.gap),

@@ -190,5 +190,6 @@ def fit_vampnet(
         | {
             "best_epoch": best.epoch,
             "score_selection": best.selection_score,
+            "stopped_early": history[-1].epoch - best.epoch >= config.patience,
         },
     )

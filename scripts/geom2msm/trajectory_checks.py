@@ -7,10 +7,10 @@ import mdtraj
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from geom2msm.formats import TIMES_AGREE
+from geom2msm.formats import TIMES_AGREE, extension
 from geom2msm.periodic import image_numbers, is_real_cell, reduced_cells
 from geom2msm.trajectory import Frames, iterate_frames, read_first_frame
-from geom2msm.trajectory_formats import SavedFrames
+from geom2msm.trajectory_formats import SavedFrames, dcd_frames
 from geom2msm.trajectory_times import check_frame_interval
 
 # Bonds to metals have no typical length.
@@ -214,6 +214,14 @@ def check_order(path: str, bonds: Bonds, lengths: BondLengths, mostly_long: Bool
         )
 
 
+def missing_frames(path: str) -> str | None:
+    """What a DCD file lacks of the frames that its header counts; some programs leave the count at zero."""
+    found = dcd_frames(path) if extension(path) == ".dcd" else None
+    if found is None or found.in_header in (0, found.held):
+        return None
+    return f"the header counts {found.in_header} frames, the file holds {found.held}"
+
+
 def inspect_frames(
     path: str,
     topology: mdtraj.Topology,
@@ -241,6 +249,9 @@ def inspect_frames(
     assert lengths is not None, "iterate_frames has seen a frame"
     times = np.concatenate(header_ps)
     header = check_frame_interval(path, times, frame_interval_ps=frame_interval_ps, stride=stride)
+    if missing := missing_frames(path):
+        logging.warning("%s: %s; a run or a copy of it was stopped early, or the program counts ahead", path, missing)
+        header = f"{header}; {missing}"
     if header.startswith("unusable"):
         logging.warning("%s: the file's times are %s; trajectories.frame_interval_ps alone counts", path, header)
     can_mend = with_cell > 0 and not make_whole

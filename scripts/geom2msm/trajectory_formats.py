@@ -66,7 +66,7 @@ def binary_pieces(
     path: str, *, atoms: Int[np.ndarray, " atom"] | None, first: int, stride: int, n_piece: int
 ) -> Iterator[SavedFrames]:
     """Reads all frames and keeps every stride-th: MDTraj's own strides differ between formats."""
-    if extension(path) == ".dcd" and dcd_is_cut(path):
+    if extension(path) == ".dcd" and (found := dcd_frames(path)) and found.is_cut:
         raise CutError
     if extension(path) in (".xtc", ".trr"):
         check_headers(path)
@@ -174,17 +174,27 @@ BINARY_READERS: dict[str, tuple[type, Callable[..., SavedFrames]]] = {
 }
 
 
-def dcd_is_cut(path: str) -> bool:
-    """Whether a DCD file ends within a frame."""
+@dataclass(frozen=True)
+class DcdFrames:
+    """Frames that the header of a DCD file counts, whole frames that it holds, and whether it ends within one."""
+
+    in_header: int
+    held: int
+    is_cut: bool
+
+
+def dcd_frames(path: str) -> DcdFrames | None:
+    """What a DCD file holds; None where its frames differ in size, or it is none: MDTraj's own message is better."""
     content = np.memmap(path, mode="r")
     order = {b"\x54\0\0\0": "<", b"\0\0\0\x54": ">"}.get(content[:4].tobytes())
     if order is None or len(content) < 116:
-        return False  # not a DCD header: MDTraj's own message is better
+        return None
     header = content[8:100].view(f"{order}i4")
     n_fixed_atoms, has_cell, has_fourth_dimension, title_bytes = header[[8, 10, 11, 21]]
     first = 112 + int(title_bytes)
     if n_fixed_atoms or len(content) < first:
-        return False  # frames differ in size, or there are none
+        return None
     n_atoms = int(content[first - 8 : first - 4].view(f"{order}i4")[0])
     n_frame = 56 * bool(has_cell) + (3 + bool(has_fourth_dimension)) * (4 * n_atoms + 8)
-    return (len(content) - first) % n_frame != 0
+    held, rest = divmod(len(content) - first, n_frame)
+    return DcdFrames(int(header[0]), held, rest != 0)

@@ -135,8 +135,10 @@ def consistency_verdict(table: pd.DataFrame, *, lag_ps: float) -> dict[str, obje
         anything_compared=len(compared) > 0,
     )
     difference = compared.measured - compared.predicted
-    errors = [compared[f"{name}_upper"] - compared[f"{name}_lower"] for name in ("measured", "predicted")]
-    error = np.hypot(*errors) / (2 * INTERVAL_IN_ERRORS)
+    above = difference > 0
+    # Intervals may be lopsided: what counts are their sides towards each other.
+    error = np.hypot(_side(compared, "measured", upper=~above), _side(compared, "predicted", upper=above))
+    error /= INTERVAL_IN_ERRORS
     in_errors = difference.abs() / error.clip(lower=SMALL_DIFFERENCE / PASS_ERRORS)
     for lag, by, times in zip(compared.lag_ps, difference, in_errors, strict=True):
         if times > PASS_ERRORS:
@@ -151,3 +153,8 @@ def consistency_verdict(table: pd.DataFrame, *, lag_ps: float) -> dict[str, obje
         "n_compared": len(compared),
         "thresholds": THRESHOLDS,
     }
+
+
+def _side(table: pd.DataFrame, name: str, *, upper: pd.Series) -> pd.Series:
+    """How far an interval reaches from its estimate, up or down."""
+    return (table[f"{name}_upper"] - table[name]).where(upper, table[name] - table[f"{name}_lower"])

@@ -1,7 +1,7 @@
 """What each check of the verdict table asks, and what to do for each verdict, in one sentence."""
 
 QUESTIONS = {
-    "lag": "Is the lag time the shortest from which the timescales are flat within error?",
+    "lag": "Is the lag time long enough for flat timescales, and no longer than needed?",
     "CK test": "Does the model predict what is estimated at longer times?",
     "connectivity": "Does the model use all the data?",
     "number of states": "Does a gap between timescales speak for so many states?",
@@ -9,6 +9,7 @@ QUESTIONS = {
     "relaxation": "Do correlation functions relax as the model says?",
     "visits": "Was every state entered and left often enough to quote rates?",
     "convergence": "Would less data have given the same timescales and populations?",
+    "training": "Were the networks trained to the end, and do they find more than the baseline?",
     "agreement of seeds": "Do networks of other seeds and folds find the same slow variables?",
     "encoder check": "Does the pretrained encoder know this molecule?",
     "VAMP-2 consistency": "Do the score and the timescales tell the same story?",
@@ -25,6 +26,7 @@ FIGURES = {
     "relaxation": "relaxation",
     "visits": "stationary_populations",
     "convergence": "convergence",
+    "training": "learning_curves",
     "agreement of seeds": "vamp2_scores",
     "encoder check": "encoder_check",
     "VAMP-2 consistency": "vamp2_consistency",
@@ -40,7 +42,7 @@ ACTIONS = {
     },
     "CK test": {
         "pass": "Nothing to do: rates and populations may be quoted at this lag.",
-        "warn": "Look at the panels that deviate; a longer msm.lag_ps or more microstates usually mends them.",
+        "warn": "See the reason: deviations ask for a longer lag or more microstates, large errors for more data.",
         "fail": "Quote no rates: lengthen msm.lag_ps or raise msm.n_microstates until the test passes.",
         "not estimable": "See the reason; shorten msm.lag_ps, lower msm.n_microstates or bring longer trajectories.",
     },
@@ -52,12 +54,12 @@ ACTIONS = {
     },
     "number of states": {
         "pass": "Nothing to do: the states are separated by slower processes than any within them.",
-        "warn": "Say why so many states, or set msm.n_macrostates to the number with the widest gap.",
+        "warn": "Say why so many states, or set msm.n_macrostates to a number with a clear gap, if there is one.",
         "fail": "Set msm.n_macrostates to the number with the widest gap.",
         "not estimable": "See the reason; another msm.n_macrostates or more data may help.",
     },
     "equilibrium": {
-        "pass": "Nothing to do: the reversible estimate is justified.",
+        "pass": "Nothing to do: nothing in the data contradicts the reversible estimate.",
         "warn": "Compare reversible and non-reversible numbers, and say which ones you quote.",
         "fail": "Quote no populations: the data contradict detailed balance; bring longer ones from equilibrium.",
         "not estimable": "See the reason; change msm.n_microstates, or bring longer trajectories.",
@@ -69,7 +71,7 @@ ACTIONS = {
         "not estimable": "See the reason; lower msm.n_microstates, or bring longer trajectories.",
     },
     "visits": {
-        "pass": "Nothing to do: quote rates with their intervals.",
+        "pass": "Nothing to do: there are events enough to quote rates, once lag and CK test pass.",
         "warn": "Start new trajectories from the states named, and quote their rates as orders of magnitude only.",
         "fail": "Quote no rate and no population of the states named: start new trajectories from them.",
         "not estimable": "See sampling.csv for what could be counted.",
@@ -79,6 +81,12 @@ ACTIONS = {
         "warn": "Bring more trajectories, or call the numbers converged within the spread that the figure shows.",
         "fail": "Quote no numbers yet: they still drift with the amount of data.",
         "not estimable": "See the reason; lower msm.n_microstates, or bring more trajectories.",
+    },
+    "training": {
+        "pass": "Nothing to do: training stopped because nothing more came, with more than the baseline found.",
+        "warn": "See the learning curves; raise max_epochs, lower batch_pairs, or raise learning_rate.",
+        "fail": "Use the baseline's model, or train longer and on more data: so far the networks learned too little.",
+        "not estimable": "Give both models one lag_ps, and the baseline no more dimensions than the model.",
     },
     "agreement of seeds": {
         "pass": "Nothing to do: the slow variables do not depend on the run that was chosen.",

@@ -124,7 +124,7 @@ def judge_seeds(ensemble: Mapping) -> Judged:
     )
     verdict = "fail" if lost >= FAIL_LOST_FUNCTIONS else "warn" if lost > PASS_LOST_FUNCTIONS else "pass"
     reasons = [] if verdict == "pass" else [f"{one} and {other} found different functions: {lost:.1f} of {n_functions}"]
-    return Judged(verdict, f"{lost:.2f} of {n_functions} functions not shared", lost, reasons)
+    return Judged(verdict, f"at least {n_functions - lost:.2f} of {n_functions} functions shared", lost, reasons)
 
 
 def judge_encoder(check: Mapping) -> Judged:
@@ -150,7 +150,7 @@ def judge_relaxation(found: Mapping) -> Judged:
 
 def judge_equilibrium(found: Mapping, *, biased: bool) -> Judged:
     """Whether populations and timescales are the same without detailed balance; nothing helps with biased data."""
-    words = "{number:.1f} standard errors without detailed balance"
+    words = "{largest_of_all_in_errors:.1f} standard errors, the largest of {n_compared} differences"
     judged = taken(found, "largest_difference_in_errors", words)
     if not biased:
         return judged

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geom2msm.encoder.architectures import ARCHITECTURES, Encoder, encoder_config, untrained
-from geom2msm.encoder.embedding import Embedder, TokenMap, Tokens
+from geom2msm.encoder.embedding import EmbeddedTokens, Embedder, TokenMap
 from geom2msm.encoder.frozen import freeze
 from geom2msm.encoder.neighbors import neighbor_table
 
@@ -46,7 +46,7 @@ def encoded(encoder: Encoder, numbers, positions, rule: str = "nearest32"):
     return encoder(numbers, positions, neighbor_table(positions[None], cutoff=CUTOFF_NM, rule=rule))
 
 
-def embed(encoder, frames: np.ndarray, token_map: TokenMap, *, rule: str) -> Tokens:
+def embed(encoder, frames: np.ndarray, token_map: TokenMap, *, rule: str) -> EmbeddedTokens:
     frozen = freeze(encoder.float(), kernel="plain", device=torch.device("cpu"))
     return Embedder(frozen, token_map, rule, "float32")(frames.astype(np.float32))
 

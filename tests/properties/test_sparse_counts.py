@@ -6,13 +6,13 @@ import pytest
 
 from geom2msm.convergence import convergence_table, convergence_verdict
 from geom2msm.hidden_markov import fit_hidden_model, hidden_table, hidden_verdict
-from geom2msm.judgement import explained
 from geom2msm.kinetics import rate_table, state_table
 from geom2msm.lag_choice import propose_lag
 from geom2msm.markov import (
     MsmSettings,
     count_transitions,
     estimate_model,
+    explained,
     sample_posterior,
     scan_lags,
     timescale_table,
@@ -160,14 +160,14 @@ def test_verdicts_that_need_intervals_are_not_estimable_and_say_how_many_microst
     assert 2 <= enough_for < len(counts.active)
     for name, found in sparse.verdicts.items():
         assert found["verdict"] == "not estimable", name
-        first, *others = explained(found, why_no_intervals(counts))["reasons"]
+        first, *others = explained(found, sparse.model)["reasons"]
         assert f"set msm.n_microstates to {enough_for} or fewer" in first
         assert others == found["reasons"] != []
 
 
-def test_a_verdict_that_can_be_given_is_not_explained(plentiful):
+def test_a_verdict_that_can_be_given_is_not_explained(sparse, plentiful):
     found = plentiful.verdicts["ck"]
-    assert explained(found, "too few counts") == found
+    assert explained(found, sparse.model) == found
 
 
 @pytest.mark.parametrize("n_states", [2, 3, 6])

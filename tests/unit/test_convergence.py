@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geom2msm.convergence import PARTS, Part, convergence_table, convergence_verdict, halves
+from geom2msm.convergence import PARTS, Part, _objections, convergence_table, convergence_verdict, halves
 from geom2msm.markov import MsmSettings, count_transitions, estimate_model, sample_posterior, timescale_table
 from geom2msm.states import find_macrostates
 from systems import simulate_chain, three_state_chain
@@ -69,6 +69,28 @@ def test_halves_of_an_equilibrium_chain_agree(table):
     found = convergence_verdict(table, n_processes=2)
     assert found["verdict"] == "pass"
     assert found["largest_difference_in_errors"] < 3
+
+
+@pytest.mark.parametrize(
+    ("quantity", "interval", "reason"),
+    [
+        ("t2", (1.0, 400.0), "a factor of"),
+        ("population 1", (0.3, 0.99), "a difference of"),
+        ("t2", (17.0, 24.0), None),
+        ("population 1", (0.6, 0.7), None),
+    ],
+)
+def test_halves_that_agree_only_because_nothing_is_known_of_them_are_a_warning(quantity, interval, reason):
+    estimate = float(np.sqrt(np.prod(interval)))
+    row = {"quantity": quantity, "estimate": estimate, "lower": interval[0], "upper": interval[1]}
+    parts = [{"end": end, "fraction": 0.5} | row for end in ("first", "last")]
+    whole = {"end": "first", "fraction": 1.0} | row | {"lower": 0.9 * estimate, "upper": 1.1 * estimate}
+    table = pd.DataFrame([*parts, whole])
+    compared = halves(table)
+    assert compared.difference_in_errors.tolist() == [0.0]
+    reasons = _objections(compared, times=["t2"]).warnings
+    assert len(reasons) == (reason is not None)
+    assert all(reason in each for each in reasons)
 
 
 def test_a_drift_of_the_populations_fails():

@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from geom2msm.embedding_maps import invariants, joined, like_neighbors, random_encoder, separation, step_between, tsne
-from geom2msm.encoder.embedding import Tokens
+from geom2msm.encoder.embedding import EmbeddedTokens
 from geom2msm.encoder.visnet import ViSNetConfig
 from geom2msm.encoder.weights import load_encoder
 
 
-def random_tokens(rng: np.random.Generator, *, n_frames: int = 40) -> Tokens:
+def random_tokens(rng: np.random.Generator, *, n_frames: int = 40) -> EmbeddedTokens:
     shapes = ((n_frames, 3, 5), (n_frames, 3, 3, 5), (n_frames, 3, 3))
-    return Tokens(*(rng.normal(size=shape).astype(np.float32) for shape in shapes))
+    return EmbeddedTokens(*(rng.normal(size=shape).astype(np.float32) for shape in shapes))
 
 
 @pytest.mark.parametrize(("n_frames", "n_chosen", "step"), [([100, 100], 10, 20), ([5, 3], 100, 1), ([999], 10, 100)])
@@ -21,7 +21,7 @@ def test_no_more_frames_than_wanted(n_frames, n_chosen, step):
 def test_the_map_does_not_see_how_a_molecule_is_turned():
     tokens = random_tokens(np.random.default_rng(0))
     turns = np.linalg.qr(np.random.default_rng(1).normal(size=(40, 3, 3)))[0].astype(np.float32)
-    turned = Tokens(tokens.scalars, np.einsum("ftac,fab->ftbc", tokens.vectors, turns), tokens.positions_nm)
+    turned = EmbeddedTokens(tokens.scalars, np.einsum("ftac,fab->ftbc", tokens.vectors, turns), tokens.positions_nm)
     np.testing.assert_allclose(invariants(turned), invariants(tokens), atol=1e-4)
     assert invariants(tokens).shape == (120, 10)
     np.testing.assert_allclose(invariants(tokens).std(axis=0), 1, rtol=1e-4)

@@ -10,7 +10,7 @@ from geom2msm import trajectory as module
 from geom2msm.topology import load_topology, select_atoms
 from geom2msm.trajectory import iterate_frames
 from geom2msm.trajectory_checks import covalent_bonds, inspect_frames
-from geom2msm.trajectory_formats import dcd_is_cut
+from geom2msm.trajectory_formats import dcd_frames
 
 N_FRAMES = 23
 
@@ -233,12 +233,18 @@ def test_a_truncated_file_is_refused(extension, molecule, saved, topology, heavy
     assert "truncated" in refusal(str(cut), topology, heavy)
 
 
-def test_a_dcd_file_cut_between_frames_is_whole(molecule, saved, topology, heavy, tmp_path):
+def test_a_dcd_file_cut_between_frames_is_read_and_the_missing_ones_are_told(
+    molecule, saved, topology, heavy, tmp_path, caplog
+):
     path = tmp_path / saved(molecule, "run.dcd")
     n_frame = 56 + 3 * (4 * 22 + 8)
     path.write_bytes(path.read_bytes()[:-n_frame])
-    assert not dcd_is_cut(str(path))
-    assert inspect_frames(str(path), topology, heavy, frame_interval_ps=2.0)[0] == N_FRAMES - 1
+    found = dcd_frames(str(path))
+    assert (found.in_header, found.held, found.is_cut) == (N_FRAMES, N_FRAMES - 1, False)
+    n_frames, checks = inspect_frames(str(path), topology, heavy, frame_interval_ps=2.0)
+    assert n_frames == N_FRAMES - 1
+    assert f"the header counts {N_FRAMES} frames, the file holds {N_FRAMES - 1}" in checks["times"]
+    assert "stopped early" in caplog.text
 
 
 def test_a_file_without_frames_is_refused(molecule, saved, topology, heavy, tmp_path, monkeypatch):

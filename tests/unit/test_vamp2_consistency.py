@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from deeptime.covariance import Covariance
@@ -106,6 +107,15 @@ def test_shorter_lags_than_that_of_the_model_are_drawn_but_not_judged(dtrajs):
     table, _ = table_of(dtrajs, functions(dtrajs))
     table.loc[table.lag_ps < 10, "measured"] += 1
     assert consistency_verdict(table, lag_ps=10.0)["verdict"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("measured", "predicted"), [((1.60, 1.41, 1.71), (2.21, 2.21, 3.12)), ((2.0, 1.9, 9.0), (1.5, 0.1, 1.6))]
+)
+def test_intervals_that_do_not_meet_never_pass_however_far_they_reach_the_other_way(measured, predicted):
+    names = [f"{name}{end}" for name in ("measured", "predicted") for end in ("", "_lower", "_upper")]
+    table = pd.DataFrame([(10.0, *measured, *predicted)], columns=["lag_ps", *names])
+    assert consistency_verdict(table, lag_ps=10.0)["verdict"] in ("warn", "fail")
 
 
 def test_lags_beyond_the_data_are_named_and_no_numbers(dtrajs):

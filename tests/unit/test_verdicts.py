@@ -70,7 +70,7 @@ def test_only_functions_that_were_compared_can_be_lost(overlap, verdict, dimensi
     # A member of kind spib gives the number of its states less one, and is compared by its latent variables.
     found = verdicts.judge_seeds(ensemble(overlap, n_functions=2, dimensions=dimensions))
     assert (found.verdict, found.value) == (verdict, pytest.approx(2 * (1 - overlap)))
-    assert found.number.endswith("of 2 functions not shared")
+    assert found.number == f"at least {2 * overlap:.2f} of 2 functions shared"
 
 
 def test_one_member_alone_agrees_with_nobody():
@@ -92,6 +92,7 @@ def test_a_model_without_tokens_has_nothing_to_interpret():
 def test_verdicts_of_other_files_are_taken_as_they_are(verdict):
     told = {"verdict": verdict, "reasons": ["why"]}
     errors = {"largest_difference_in_errors": 2.0, "largest_difference": 0.1}
+    largest = {"largest_of_all_in_errors": 2.5, "n_compared": 12}
     deviations = {"largest_deviation_in_errors": 2.0, "largest_deviation": 0.1}
     agreement = [{"methods": ["one", "two"], "overlap": 0.9}, {"methods": ["one", "three"], "overlap": 0.4}]
     found = {
@@ -99,7 +100,7 @@ def test_verdicts_of_other_files_are_taken_as_they_are(verdict):
         "CK test": verdicts.judge_ck_test(told | deviations),
         "connectivity": verdicts.judge_connectivity(told | {"fraction_of_frames_active": 0.98}),
         "number of states": verdicts.judge_spectrum(told | {"gap": 2.5, "n_macrostates": 3}),
-        "equilibrium": verdicts.judge_equilibrium(told | errors, biased=False),
+        "equilibrium": verdicts.judge_equilibrium(told | errors | largest, biased=False),
         "relaxation": verdicts.judge_relaxation(told | deviations),
         "convergence": verdicts.judge_convergence(told | errors),
         "VAMP-2 consistency": verdicts.judge_vamp2(told | errors),
@@ -132,6 +133,7 @@ def test_numbers_that_could_not_be_estimated_are_a_dash():
 @pytest.mark.parametrize("verdict", verdicts.VERDICTS)
 def test_biased_trajectories_never_pass_for_equilibrium(verdict):
     told = {"verdict": verdict, "reasons": ["why"], "largest_difference_in_errors": 1.0}
+    told |= {"largest_of_all_in_errors": 2.0, "n_compared": 5}
     found = verdicts.judge_equilibrium(told, biased=True)
     assert found.verdict == ("fail" if verdict == "fail" else "warn")
     assert found.reasons == ["why", verdicts.BIASED]

@@ -40,10 +40,10 @@ LAYERS = [
     {"posterior", "markov", "markov_validation", "kinetics", "states", "initial_states", "resampling"}
     | {"transition_paths", "passage_times", "relaxation", "hidden_markov", "spectrum", "reversibility"},
     {"lag_choice", "connectivity", "sampling", "convergence", "vamp2_consistency", "member_scans"}
-    | {"verdict_texts", "verdicts"},
+    | {"verdict_texts", "verdicts", "training_verdict"},
     {"ramachandran", "style", "free_energy", "network", "annotation", "state_contacts", "ensembles"}
     | {"observable_curves", "scattered", "sticks", "sweep_summary"}
-    | {"verification", "status"}
+    | {"verification", "status", "last_words"}
     | {"captions", "report_figures", "report_page", "report_tables"},
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@ rule judge_model:
         sampling="<results>/{system}/msm/{model}/sampling.csv",
         convergence="<results>/{system}/msm/{model}/convergence.json",
         ensemble="<results>/{system}/models/{model}/ensemble.json",
+        baseline=of_model("<results>/{system}/models/{model}/ensemble.json", model="baseline"),
         encoder=encoder_verdict,
         vamp2_consistency="<results>/{system}/msm/{model}/vamp2_consistency.json",
         importance=importance_verdict,

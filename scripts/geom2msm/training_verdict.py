@@ -1,0 +1,69 @@
+"""Whether the networks were trained to the end, and found more than the baseline."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from geom2msm.judgement import Objections
+from geom2msm.verdicts import Judged
+
+# Adam moves a weight by about its learning rate a step, 0.1 in so many steps of 0.001: fewer hardly leave the start.
+FEW_STEPS = 100
+
+
+def judge_training(model: Mapping, baseline: Mapping) -> Judged:
+    """Validation scores of a model's members above those of the baseline in the same folds, and how training ended.
+
+    `model` and `baseline` are the content of two `ensemble.json`. Scores are compared where they may be: at one lag,
+    and with no more dimensions in the baseline, for every dimension adds to a score.
+    """
+    objections = Objections()
+    objections.warnings.extend(_unfinished(model["members"]))
+    if not comparable(model["members"], baseline["members"]):
+        objections.add_missing(
+            ["the baseline has another lag_ps or more dimensions: its score cannot be compared"],
+            anything_compared=bool(objections.warnings),
+        )
+        return Judged(objections.verdict, "–", None, objections.verdict_and_reasons()["reasons"])
+    ours, theirs = (_mean_by_fold(found["members"]) for found in (model, baseline))
+    gain = np.array([ours[fold] - theirs[fold] for fold in ours])
+    if gain.mean() < 0:
+        kind = objections.failures if (gain < 0).all() else objections.warnings
+        kind.append("on validation data the model finds less than the baseline: its states rest on too little")
+    number = f"validation score {np.mean(list(ours.values())):.2f}, baseline {np.mean(list(theirs.values())):.2f}"
+    return Judged(objections.verdict, number, float(gain.mean()), objections.verdict_and_reasons()["reasons"])
+
+
+def comparable(model: Sequence[Mapping], baseline: Sequence[Mapping]) -> bool:
+    """Whether a higher score of the baseline would mean that it found more."""
+    lags = {member["lag_ps"] for member in [*model, *baseline]}
+    scored = all("score_validation" in member for member in [*model, *baseline])
+    fewest, most = min(member["dimensions"] for member in model), max(member["dimensions"] for member in baseline)
+    return scored and len(lags) == 1 and fewest >= most and _folds(model) <= _folds(baseline)
+
+
+def _folds(members: Sequence[Mapping]) -> set[int]:
+    return {member["fold"] for member in members}
+
+
+def _mean_by_fold(members: Sequence[Mapping]) -> dict[int, float]:
+    scores = {fold: [each["score_validation"] for each in members if each["fold"] == fold] for fold in _folds(members)}
+    return {fold: float(np.mean(found)) for fold, found in sorted(scores.items())}
+
+
+def _unfinished(members: Sequence[Mapping]) -> list[str]:
+    """What says that training ended before there was nothing more to learn; linear models have no such numbers."""
+    networks = [member for member in members if "stopped_early" in member]
+    rising = [f"fold {each['fold']} seed {each['seed']}" for each in networks if not each["stopped_early"]]
+    steps = [each["best_epoch"] * -(-each["n_training_pairs"] // each["batch_pairs"]) for each in networks]
+    reasons = []
+    if rising:
+        reasons.append(
+            f"{len(rising)} of {len(networks)} members were stopped by max_epochs while their score still rose "
+            f"({', '.join(rising[:3])}{', …' if len(rising) > 3 else ''})"
+        )
+    if steps and min(steps) < FEW_STEPS:
+        reasons.append(
+            f"the weights of a member come from {min(steps)} steps only; lower batch_pairs or raise max_epochs"
+        )
+    return reasons
