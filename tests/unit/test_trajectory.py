@@ -336,7 +336,13 @@ REAL = [
     ("pentapeptide/pentapeptide.pdb", "pentapeptide/job02.xtc", 100.0, 5001, "agree with frame_interval_ps"),
     ("gpcr_5ht1b/top.pdb", "gpcr_5ht1b/traj.xtc", 1.0, 250, "unusable: 6e+06 ps between frames"),
     ("trpcage_native/trp_cage.pdb", "trpcage_native/trp_cage.xtc", 10.0, 4999, "unusable: plain frame numbers"),
-    ("adk_dims/adk.psf", "adk_dims/adk_dims.dcd", 1.0, 98, "none in this format"),
+    (
+        "adk_dims/adk.psf",
+        "adk_dims/adk_dims.dcd",
+        1.0,
+        98,
+        "none in this format; the header counts 500 frames, the file holds 98",
+    ),
 ]
 
 
