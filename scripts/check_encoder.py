@@ -28,7 +28,7 @@ def main(
     molecule = structure_sample(reference)
     found = check_encoder(encoder, sample, molecule, neighbor_rule=neighbor_rule, noise_nm=noise_nm, seed=0)
     score = found.overall
-    reasons = causes(found, sample, names, neighbor_rule=neighbor_rule) if score.r2 < SUFFICIENT_R2 else []
+    reasons = causes(found, sample, names) if score.r2 < SUFFICIENT_R2 else []
     summary = (
         f"encoder {card.name} on {known['system']}: R² of the denoising head is {score.r2:.3f} ± "
         f"{score.standard_error:.3f} ({found.n_frames} frames of {known['trajectory']}, {neighbor_rule})"

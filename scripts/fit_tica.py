@@ -6,14 +6,13 @@ from dataclasses import asdict
 
 import torch
 
-from geom2msm.history import write_costs, write_history, write_scores
+from geom2msm.history import LinearScores, write_costs, write_history, write_scores
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.splits import read_fold
 from geom2msm.tica import TicaConfig, fit_linear_model
 from geom2msm.token_pairs import TokenPairs
-from geom2msm.training_state import EpochScores
 from geom2msm.vamp import write_weights
 
 
@@ -30,7 +29,7 @@ def main(
         TokenPairs.open(frames[role], memory_mb=0, log_weights=weighting[role]) for role in ("fitting", "validation")
     )
     functions, found = fit_linear_model(training, validation, config=config)
-    row = EpochScores(1, found["score_training"], found["score_validation"], found["score_validation_batch_mean"])
+    row = LinearScores(1, found["score_training"], found["score_validation"], found["score_validation_batch_mean"])
     inputs = input_files(features, split, list(log_weights))
     description = {"kind": config.kind, "settings": settings, "fold": fold, "seed": seed}
     description |= {"trajectories": divided.trajectories(), "layout": asdict(training.layout)}

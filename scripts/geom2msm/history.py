@@ -4,7 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -14,7 +14,17 @@ from geom2msm.spib_state import EpochLosses
 from geom2msm.training_state import EpochScores
 
 
-def write_history(path: Path, history: Sequence[EpochScores] | Sequence[EpochLosses]) -> None:
+@dataclass(frozen=True)
+class LinearScores:
+    """VAMP-2 of a linear model, which is fitted at once; no epoch is chosen, so no data are held out for that."""
+
+    epoch: int
+    training_score: float
+    validation_score: float
+    validation_score_batch_mean: float
+
+
+def write_history(path: Path, history: Sequence[EpochScores] | Sequence[EpochLosses] | Sequence[LinearScores]) -> None:
     """The learning curve as a CSV file, one row per epoch."""
     rows = [asdict(row) for row in history]
     with path.open("w", newline="") as file:

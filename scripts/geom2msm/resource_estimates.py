@@ -12,8 +12,8 @@ JOB_MB = 300
 EMBEDDING_MB, EMBEDDING_MB_PER_ATOM = 1200, 0.03
 # Fused kernel, width 64: 0.04 ms for small molecules to 0.1 ms; plain PyTorch takes seven times as long.
 EMBEDDING_SECONDS_PER_ATOM = 4.0e-4
-# Python and torch: 500 MB with 61 MB of tokens. Training, selection and validation have a buffer each.
-TRAINING_MB, N_BUFFERS, COPIES = 700, 3, 1.3
+# Python and torch: 500 MB with 61 MB of tokens.
+TRAINING_MB, COPIES = 700, 1.3
 # 4 ms for the mixer `sum`, up to 40 ms for those with attention.
 TRAINING_SECONDS_PER_MB_AND_EPOCH = 0.1
 START_MINUTES = 20
@@ -31,7 +31,9 @@ def embedding_minutes(n_frames: int, n_atoms: int) -> int:
 
 def training_mb(stored_mb: float, settings: Mapping) -> int:
     """Memory of a training, bounded by the buffers through which pass what does not fit, and by that of a batch."""
-    frames_mb = COPIES * min(stored_mb, N_BUFFERS * settings["memory_mb"])
+    # A VAMPnet keeps a buffer of training frames, a SPIB one of validation frames, too.
+    n_buffers = 2 if settings["kind"] == "spib" else 1
+    frames_mb = COPIES * min(stored_mb, n_buffers * settings["memory_mb"])
     return math.ceil(JOB_MB + TRAINING_MB + frames_mb + settings["batch_memory_mb"])
 
 

@@ -81,8 +81,8 @@ class Projection:
 class Spib(nn.Module):
     """Encoder, decoder, prior and the frames that stand for the states.
 
-    The lobe gives mu(x); `representatives` are the token arrays of one frame per state. States count from 0, the most
-    populated first.
+    The lobe gives mu(x); `representatives` are the token arrays of one frame per state. States count from 0, in the
+    order of their populations before the frames of states that vanished were handed over.
     """
 
     def __init__(self, lobe: Lobe, config: SpibConfig, representatives: Tokens) -> None:

@@ -85,7 +85,8 @@ class TokenPairs:
         frame_bytes = stored.empty(1).frame_bytes
         room, needed_mb = int(memory_mb * MEGABYTE) // frame_bytes, len(frames) * frame_bytes / MEGABYTE
         if room < len(frames):
-            logger.info("%d frames of %.0f MB pass through a buffer of %.0f MB", len(frames), needed_mb, memory_mb)
+            how = f"pass through a buffer of {memory_mb:.0f} MB" if room else "are read as they are needed"
+            logger.info("%d frames, %.0f MB, %s", len(frames), needed_mb, how)
             return replace(pairs, room=room)
         logger.info("%d frames are held in %.0f MB of memory", len(frames), needed_mb)
         tokens = stored.empty(len(frames))

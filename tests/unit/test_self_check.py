@@ -166,7 +166,7 @@ def check_of(r2: float, reference_r2: float, *trials: Trial) -> EncoderCheck:
     ],
 )
 def test_what_the_numbers_point_to_is_the_only_cause_named(molecule, check, words):
-    (cause,) = causes(check, molecule, ["A"] * 22, neighbor_rule="nearest32")
+    (cause,) = causes(check, molecule, ["A"] * 22)
     assert words in cause
 
 
@@ -176,7 +176,7 @@ def test_what_the_numbers_point_to_is_the_only_cause_named(molecule, check, word
 )
 def test_misread_units_are_told_by_the_distances(molecule, scale, words):
     scaled = replace(molecule, positions_nm=(scale * molecule.positions_nm).astype(np.float32))
-    (cause,) = causes(check_of(0.0, 0.8), scaled, ["A"] * 22, neighbor_rule="all")
+    (cause,) = causes(check_of(0.0, 0.8), scaled, ["A"] * 22)
     assert words in cause
 
 

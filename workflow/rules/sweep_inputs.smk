@@ -28,7 +28,7 @@ def point_initial_model(wildcards):
 
 
 def point_initial_weights(wildcards):
-    """The member of that model that was trained on the same frames."""
+    """The member of that model of the same fold; gaps, which are as long as the longest lag, may differ in a sweep."""
     name = point_initial_model(wildcards)
     seed = wildcards.seed if SYSTEMS[wildcards.system]["models"][name]["kind"] in NETWORKS else 0
     return f"<results>/{wildcards.system}/models/{name}/fold{wildcards.fold}-seed{seed}/weights.safetensors"

@@ -60,7 +60,7 @@ def implausible_atoms(
     return (bonds > most) | too_close | rare | (is_hydrogen[:n_atoms] & (distance[:, 0] > LONGEST_BOND_TO_HYDROGEN_NM))
 
 
-def causes(check: EncoderCheck, sample: Sample, names: Sequence[str], *, neighbor_rule: str) -> list[str]:
+def causes(check: EncoderCheck, sample: Sample, names: Sequence[str]) -> list[str]:
     """What is wrong, in words, as far as the numbers tell; `names` are those of the sample's atoms."""
     found = list(_geometry_causes(sample, names))
     if check.reference_r2 < SUFFICIENT_R2:
@@ -69,7 +69,7 @@ def causes(check: EncoderCheck, sample: Sample, names: Sequence[str], *, neighbo
             f"{check.reference_r2:.2f}; the file does not hold what config/encoders.yaml declares, or the network was "
             "not trained by denoising."
         )
-    found += _configuration_causes(check, neighbor_rule)
+    found += _configuration_causes(check)
     return found or [
         f"None of the usual causes applies (units, elements, weights, neighbor rule, hydrogens): the encoder knows "
         f"alanine dipeptide (R² {check.reference_r2:.2f}), but not this kind of molecule or geometry; choose another."
@@ -112,7 +112,7 @@ def _geometry_causes(sample: Sample, names: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _configuration_causes(check: EncoderCheck, neighbor_rule: str) -> Iterator[str]:
+def _configuration_causes(check: EncoderCheck) -> Iterator[str]:
     for trial in check.trials:
         if trial.r2 < SUFFICIENT_R2:
             continue

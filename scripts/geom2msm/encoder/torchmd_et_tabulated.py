@@ -161,7 +161,7 @@ def tabulated_filters(
 ) -> Float[Tensor, "node four_channel"]:
     """SiLU(W φ + b) at evenly spaced t, one node beyond each end; there φ continues analytically."""
     basis = encoder.distance_expansion
-    first, step = table_range(encoder.cutoff)
+    first, step = table_range()
     t = first + step * torch.arange(TABLE_NODES, dtype=torch.float64)
     distance = -torch.log(t.clamp(min=1e-12)) / basis.alpha
     envelope = 0.5 * (torch.cos(distance * (math.pi / encoder.cutoff)) + 1)
@@ -171,7 +171,7 @@ def tabulated_filters(
     return functional.silu(functional.linear(radial, weight, bias)).float().contiguous()
 
 
-def table_range(cutoff: float) -> tuple[float, float]:
+def table_range() -> tuple[float, float]:
     """t of the first node and the distance of nodes: from t(cutoff) = exp(-5) to t(0) = 1, and one beyond each."""
     step = (1 - math.exp(-5)) / (TABLE_NODES - 3)
     return math.exp(-5) - step, step
@@ -195,7 +195,7 @@ def edge_rows(positions: Float[Tensor, "atom 3"], table: NeighborTable, *, cutof
     distance = displacement.square().sum(-1).sqrt()
     unit = displacement / torch.where(distance > 0, distance, 1.0)[..., None]
     envelope = 0.5 * (torch.cos(distance * (math.pi / cutoff)) + 1) * (distance < cutoff) * mask
-    first, step = table_range(cutoff)
+    first, step = table_range()
     place = (torch.exp(distance.double() * (-5 / cutoff)) - first) / step
     node = (place.floor().long() - 1).clamp(0, TABLE_NODES - 4)
     stencil = cubic_stencil((place - node - 1).float())
