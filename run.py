@@ -35,6 +35,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 import venv
 from pathlib import Path
 
@@ -44,6 +45,7 @@ DRIVER = ROOT / ".driver"
 TESTING = ROOT / ".driver-test"
 CLUSTER = ROOT / ".driver-slurm"
 ENVIRONMENTS = ROOT / ".envs"
+WORKING = ROOT / ".snakemake"
 STANDIN = ROOT / "workflow" / "conda_standin"
 REQUIREMENTS = ROOT / "requirements"
 REPORT = ROOT / "results" / "report.zip"
@@ -163,13 +165,43 @@ def run_workflow(arguments: list[str], *, driver: Path = DRIVER) -> int:
     """Snakemake with conda or its stand-in; after a plain default run, its own report too; says where the page is."""
     environment, envs = deployment(driver)
     command = snakemake_command(arguments, envs, interactive=sys.stderr.isatty(), driver=driver)
-    before = modified(PAGE)
-    code = run(command, environment)
-    if code == 0 and is_default_run(arguments) and not is_newest(REPORT):
-        code = run([*command, "--report", str(REPORT.relative_to(ROOT))], environment)
+    before, started, logs = modified(PAGE), time.time(), snakemake_logs()
+    with at_work():
+        code = run(command, environment)
+        if code == 0 and is_default_run(arguments) and not is_newest(REPORT):
+            code = run([*command, "--report", str(REPORT.relative_to(ROOT))], environment)
+    if code:
+        say_last_words(snakemake_logs() - logs, started=started)
     if code == 0 and modified(PAGE) > (0 if is_default_run(arguments) else before):
         say(f"the report is {PAGE.relative_to(ROOT)}: open it in any browser, it needs no other file")
     return code
+
+
+@contextlib.contextmanager
+def at_work():
+    """Hold a lock that any number of run.py can share, by which each can tell whether another is at work here."""
+    import fcntl
+
+    WORKING.mkdir(exist_ok=True)
+    with open(WORKING / "run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        # Snakemake inherits it: the lock lasts as long as that is at work, even if run.py alone is killed.
+        os.set_inheritable(lock.fileno(), True)
+        yield
+
+
+def snakemake_logs() -> set[Path]:
+    """The logs that Snakemake itself has written, one of every run."""
+    return set((WORKING / "log").glob("*.log"))
+
+
+def say_last_words(logs: set[Path], *, started: float) -> None:
+    """For each job that failed since the start, its rule, its log and its last sentence; or why none began."""
+    words = [repr(started), str(WORKING / "run.lock"), *map(str, sorted(logs))]
+    command = package_command("last_words", words)
+    found = subprocess.run(command, env=package_environment(), stdout=subprocess.PIPE, text=True).stdout
+    for line in found.splitlines():
+        say(line)
 
 
 def run_tests(arguments: list[str]) -> int:
@@ -287,7 +319,7 @@ def uv_settings(environment: dict[str, str], pip: dict[str, list[str]], *, has_n
 def run(command: list[str], environment: dict[str, str]) -> int:
     """Show and run a command; its exit code, or 128 + the signal that ended it, as a shell does."""
     say(shlex.join(os.path.relpath(word, ROOT) if word.startswith(f"{ROOT}/") else word for word in command))
-    process = subprocess.Popen(command, env=environment)
+    process = subprocess.Popen(command, env=environment, close_fds=False)
     # Ctrl-C reaches Snakemake from the terminal too: let it finish its cleaning up.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())

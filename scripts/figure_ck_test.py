@@ -21,7 +21,11 @@ def plot_ck_test(ax: Axes, pair: pd.DataFrame) -> None:
     errors = np.clip([below, above], 0, None)
     ax.errorbar(pair.lag, pair.estimated, errors, color="0", fmt="o", markersize=2, elinewidth=0.7, label="estimated")
     ax.set_title(f"{pair.from_state.iloc[0]} → {pair.to_state.iloc[0]}", pad=2)
-    ax.set(xlim=(0, None), ylim=(-0.05, 1.05), yticks=[0, 0.5, 1])
+    stays = pair.from_state.iloc[0] == pair.to_state.iloc[0]
+    top = 1.0 if stays else pair.filter(regex="^predicted|^estimated").fillna(0).max(axis=None) or 1.0
+    ax.set(xlim=(0, None), ylim=(-0.05 * top, 1.05 * top))
+    ax.locator_params(axis="y", nbins=5, steps=[1, 2, 5, 10])
+    ax.yaxis.set_major_formatter("{x:g}")
 
 
 def largest_deviation(found: dict) -> str:
@@ -41,7 +45,7 @@ def main(ck_test: str, verdict: str, style: str, pdf: str, png: str, table: str)
     unit, unit_ps = time_unit(pairs.lag_ps)
     n_states = int(pairs.from_state.max())
     height = 0.25 + 0.5 * n_states
-    figure, axes = start_figure(style, columns=2, height=height, panels=(n_states, n_states), share=True)
+    figure, axes = start_figure(style, columns=2, height=height, panels=(n_states, n_states), share="x")
     for (from_state, to_state), pair in pairs.assign(lag=pairs.lag_ps / unit_ps).groupby(["from_state", "to_state"]):
         plot_ck_test(axes[from_state - 1, to_state - 1], pair)
     figure.suptitle(f"{found['verdict']}: {largest_deviation(found)}")

@@ -40,8 +40,8 @@ def main(convergence: str, verdict: str, style: str, pdf: str, png: str, table: 
     for name, rows in parts[~is_time].groupby("quantity"):
         state = int(name.split()[1])
         plot_quantity(populations, rows, color=state_color(state), marker="o", label=f"state {state}")
-    estimates = parts.estimate[is_time] / unit_ps
-    timescale_axis(times, lowest=0.3 * estimates.min(), highest=10 * estimates.max(), unit=unit)
+    shown = parts.loc[is_time, ["estimate", "lower", "upper"]] / unit_ps
+    timescale_axis(times, estimates=shown.estimate, ends=shown[["lower", "upper"]].stack(), unit=unit)
     populations.set(ylim=(0, 1), ylabel="stationary probability")
     for ax in axes.flat:
         ax.set(xlim=(0, 1.05), xlabel="share of every trajectory")

@@ -25,7 +25,7 @@ def main(free_energy: str, style: str, pdf: str, png: str, table: str) -> None:
     bins = pd.read_csv(free_energy)
     residues = [each for _, each in bins.groupby("residue", sort=False)]
     highest = [bins.free_energy_kT.max(), bins.error_kT.max()]
-    figure, axes = start_figure(style, columns=2, height=1.1 * len(residues), panels=(len(residues), 2), share=True)
+    figure, axes = start_figure(style, columns=2, height=1.1 * len(residues), panels=(len(residues), 2), share="xy")
     for (left, right), residue in zip(axes, residues, strict=True):
         plot_map(left, residue, "free_energy_kT", highest=highest[0])
         plot_map(right, residue, "error_kT", highest=np.nanmax([highest[1], 1e-3]), colors="magma_r")

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, start_figure, time_unit
+from geom2msm.style import log_axis, save_figure, start_figure, time_unit, timescale_name
 
 APART = 0.12
 
@@ -48,7 +48,9 @@ def main(hmm: str, style: str, pdf: str, png: str, table: str) -> None:
         plot_both(populations, rows[rows.quantity == "population"])
         plot_both(timescales, times.assign(**{name: times[name].astype(float) / unit_ps for name in columns[2:]}))
         populations.set(xlabel="state", ylabel="population", ylim=(0, None))
-        timescales.set(xlabel="process", ylabel=f"timescale ({unit})", yscale="log")
+        timescales.set(xlabel="process", ylabel=f"implied timescale ({unit})")
+        timescales.set_xticks(times["index"], times["index"].map(timescale_name))
+        log_axis(timescales, "y")
         figure.legend(*populations.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     save_figure(figure, rows, pdf=pdf, png=png, csv=table)
 

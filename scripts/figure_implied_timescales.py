@@ -6,9 +6,10 @@ from matplotlib.patches import Polygon
 
 from geom2msm.lag_choice import scan_with_members
 from geom2msm.log import log_to
-from geom2msm.style import lag_axis, looks, save_figure, start_figure, time_unit, timescale_axis
+from geom2msm.style import lag_axis, looks, save_figure, start_figure, time_unit, timescale_axis, timescale_name
 
 NEVER, EVER = 1e-9, 1e9
+MEMBERS = ["members_lowest", "members_highest"]
 
 
 def plot_implied_timescales(ax: Axes, timescales: pd.DataFrame, *, lag: float, unit: str) -> None:
@@ -18,15 +19,12 @@ def plot_implied_timescales(ax: Axes, timescales: pd.DataFrame, *, lag: float, u
     Grey: timescales shorter than the lag, which a model cannot resolve.
     """
     for (process, curve), (color, marker) in zip(timescales.groupby("process"), looks(), strict=False):
-        ax.plot(curve.lag, curve.estimate, color=color, marker=marker, label=f"$t_{{{process + 1}}}$")
+        ax.plot(curve.lag, curve.estimate, color=color, marker=marker, label=timescale_name(process))
         ax.plot(curve.lag, curve["mean"], color=color, linestyle=":")
         ax.fill_between(curve.lag, curve.lower, curve.upper, color=color, alpha=0.25, linewidth=0)
-        for end in (curve.members_lowest, curve.members_highest):
-            ax.plot(curve.lag, end, "_", color=color, markersize=9)
+        for end in MEMBERS:
+            ax.plot(curve.lag, curve[end], "_", color=color, markersize=9)
     lag_axis(ax, timescales.lag.unique(), unit=unit)
-    # A posterior without upper bound would squeeze everything else flat.
-    highest = min(20 * timescales.estimate.max(), 1.5 * timescales[["estimate", "upper"]].max(axis=None))
-    timescale_axis(ax, lowest=0.5 * timescales.estimate.min(), highest=highest, unit=unit)
     # An artist added like this does not move the limits, so it can fill the region to every edge.
     corners = [(NEVER, NEVER), (EVER, EVER), (EVER, NEVER)]
     ax.add_artist(Polygon(corners, color="0.92", zorder=0, linewidth=0))
@@ -42,8 +40,11 @@ def main(
     files = (model, model_members, model_lag), (baseline, baseline_members, baseline_lag)
     scans = pd.concat(scan_with_members(*each).assign(model=name) for each, name in zip(files, names, strict=True))
     unit, unit_ps = time_unit(scans.estimate_ps)
-    figure, axes = start_figure(style, columns=2, panels=(1, 2), share=True)
+    figure, axes = start_figure(style, columns=2, panels=(1, 2), share="xy")
     in_unit = scans.assign(**{name[:-3]: scans[name] / unit_ps for name in scans if name.endswith("_ps")})
+    # The panels have one axis, so its limits come from both scans.
+    estimates, ends = in_unit[["estimate", *MEMBERS]].stack(), in_unit[["mean", "lower", "upper"]].stack()
+    timescale_axis(axes[0, 0], estimates=estimates, ends=ends, unit=unit)
     for ax, name in zip(axes.flat, names, strict=True):
         drawn = in_unit[in_unit.model == name]
         plot_implied_timescales(ax, drawn, lag=lag_ps / unit_ps, unit=unit)

@@ -43,7 +43,7 @@ def main(histories: list[str], scores: list[str], style: str, pdf: str, png: str
     folds = curves.fold.unique()
     columns = min(len(folds), 4)
     rows = -(-len(folds) // columns)
-    figure, axes = start_figure(style, columns=2, height=0.2 + 0.7 * rows, panels=(rows, columns), share=True)
+    figure, axes = start_figure(style, columns=2, height=0.2 + 0.7 * rows, panels=(rows, columns), share="xy")
     for ax in axes.flat[len(folds) :]:
         ax.remove()
     for ax, (_, curve) in zip(axes.flat, curves.groupby("fold"), strict=False):

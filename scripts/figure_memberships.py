@@ -1,14 +1,12 @@
 """Timescales of the processes with the gap that divides slow from fast, and how sharply the states are divided."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from geom2msm.judgement import read_json
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, start_figure, state_color, state_legend, time_unit
+from geom2msm.style import log_axis, save_figure, start_figure, state_color, state_legend, time_unit, timescale_name
 
 
 def plot_spectrum(ax: Axes, spectrum: pd.DataFrame, *, last_slow: int, lag: float, unit: str) -> None:
@@ -21,7 +19,10 @@ def plot_spectrum(ax: Axes, spectrum: pd.DataFrame, *, last_slow: int, lag: floa
     ax.errorbar(known.process + 1, known.timescale, np.clip(errors, 0, None), fmt="o", color="0.2")
     ax.axhline(lag, color="0.5", linestyle="--", linewidth=0.7, label="lag time")
     ax.axvline(last_slow + 1.5, color="0.5", linestyle=":", linewidth=0.9, label=f"{last_slow + 1} states")
-    ax.set(yscale="log", xlabel="process i", ylabel=f"implied timescale $t_i$ ({unit})")
+    ax.set(xlabel="process", ylabel=f"implied timescale ({unit})")
+    some = known.process[:: 1 + len(known) // 10]
+    ax.set_xticks(some + 1, some.map(timescale_name))
+    log_axis(ax, "y")
     ax.legend()
 
 
@@ -40,13 +41,12 @@ def plot_memberships(ax: Axes, microstates: pd.DataFrame) -> None:
 
 def main(memberships: str, spectrum: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw spectrum and memberships, with the gap and the crispness as title."""
-    found, times, microstates = json.loads(Path(verdict).read_text()), pd.read_csv(spectrum), pd.read_csv(memberships)
+    found, times, microstates = read_json(verdict), pd.read_csv(spectrum), pd.read_csv(memberships)
     n_states = found["n_macrostates"]
     unit, unit_ps = time_unit(times.timescale_ps.head(n_states))
     in_unit = {name: times[f"{name}_ps"] / unit_ps for name in ("timescale", "timescale_lower", "timescale_upper")}
     figure, axes = start_figure(style, columns=2, panels=(1, 2))
-    lag = found["lag_ps"] / unit_ps
-    plot_spectrum(axes[0, 0], times.assign(**in_unit), last_slow=n_states - 1, lag=lag, unit=unit)
+    plot_spectrum(axes[0, 0], times.assign(**in_unit), last_slow=n_states - 1, lag=found["lag_ps"] / unit_ps, unit=unit)
     plot_memberships(axes[0, 1], microstates)
     gap = f"{found['gap']:.2g}" if found["gap"] else "not estimable"
     axes[0, 0].set_title(f"gap $t_{{{n_states}}}/t_{{{n_states + 1}}}$: {gap}")

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, start_figure, state_color, time_unit
+from geom2msm.style import log_axis, save_figure, start_figure, state_color, time_unit
 
 
 def plot_passage_times_lags(ax: Axes, pair: pd.DataFrame) -> None:
@@ -21,9 +21,8 @@ def plot_passage_times_lags(ax: Axes, pair: pd.DataFrame) -> None:
     errors = np.clip([counted.mfpt - counted.mfpt_lower, counted.mfpt_upper - counted.mfpt], 0, None)
     look = {"color": "0", "fmt": "o", "markersize": 2, "elinewidth": 0.7}
     ax.errorbar(counted.lag, counted.mfpt, errors, label="counted directly", **look)
-    ax.set(xscale="log", yscale="log")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    log_axis(ax, "x")
+    log_axis(ax, "y")
     ax.yaxis.set_major_locator(LogLocator(numticks=4))
     ax.set_title(f"{pair.from_state.iloc[0]} → {pair.to_state.iloc[0]}", pad=2)
     if pair.mfpt.isna().all():
@@ -38,7 +37,7 @@ def main(passage_times: str, style: str, pdf: str, png: str, table: str) -> None
     in_unit = {name.removesuffix("_ps"): times[name] / unit_ps for name in times if name.startswith("mfpt")}
     n_states = int(times.from_state.max())
     height = 0.3 + 0.5 * n_states
-    figure, axes = start_figure(style, columns=2, height=height, panels=(n_states, n_states), share=True)
+    figure, axes = start_figure(style, columns=2, height=height, panels=(n_states, n_states), share="xy")
     for state in range(n_states):
         axes[state, state].set_axis_off()
     drawn = times.assign(lag=times.lag_ps / lag_unit_ps, **in_unit)

@@ -35,7 +35,7 @@ def main(features: list[str], states: str, style: str, pdf: str, png: str, table
     maps = [state_map(residue, macrostates) for residue in torsions]
     columns = 1 if len(maps) == 1 else 2
     rows = -(-len(maps) // columns)
-    figure, axes = start_figure(style, columns=columns, height=1.2 * rows, panels=(rows, columns), share=True)
+    figure, axes = start_figure(style, columns=columns, height=1.2 * rows, panels=(rows, columns), share="xy")
     for ax in axes.flat[len(maps) :]:
         ax.remove()
     for ax, bins in zip(axes.flat, maps, strict=False):

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import looks, save_figure, start_figure, state_color, time_unit
+from geom2msm.style import log_axis, looks, save_figure, start_figure, state_color, time_unit, timescale_name
 
 
 def plot_curve(ax: Axes, curve: pd.DataFrame, *, color: str, marker: str, label: str) -> None:
@@ -33,13 +33,14 @@ def main(relaxation: str, verdict: str, style: str, pdf: str, png: str, table: s
     correlation, relaxing = axes.flat
     processes = in_unit[in_unit.kind == "autocorrelation"].groupby("index")
     for (process, curve), (color, marker) in zip(processes, looks(), strict=False):
-        plot_curve(correlation, curve, color=color, marker=marker, label=f"process {process}, $t_{{{process + 1}}}$")
+        plot_curve(correlation, curve, color=color, marker=marker, label=timescale_name(process))
     for state, curve in in_unit[in_unit.kind == "relaxation"].groupby("index"):
         plot_curve(relaxing, curve, color=state_color(state), marker="o", label=f"state {state}")
     correlation.set(ylabel="autocorrelation of eigenfunctions")
     relaxing.set(ylabel="probability to be where it started", ylim=(0, 1.03))
     for ax in axes.flat:
-        ax.set(xscale="log", xlabel=f"time ({unit})")
+        ax.set_xlabel(f"time ({unit})")
+        log_axis(ax, "x")
         ax.legend(handletextpad=0.3)
     worst = found["largest_deviation_in_errors"]
     figure.suptitle(found["verdict"] + ("" if worst is None else f": the largest deviation is {worst:.1f} errors"))

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 
 from geom2msm.judgement import read_json
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, start_figure, time_unit
+from geom2msm.style import log_axis, save_figure, start_figure, time_unit, timescale_name
 
-APART, MAX_CURRENTS = 0.15, 6
+APART, MAX_CURRENTS, MODELS = 0.15, 6, ("reversible", "nonreversible")
 
 
 def plot_estimates(ax: Axes, rows: pd.DataFrame, names: tuple[str, ...]) -> None:
@@ -34,17 +34,17 @@ def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None
     rows = rows.astype(dict.fromkeys(rows.columns[2:], float))
     populations, times = (rows[rows.quantity == quantity] for quantity in ("population", "timescale_ps"))
     unit, unit_ps = time_unit(times.reversible)
-    numbers = times.columns[2:-1]
+    in_unit = times[times.columns[2:-1]] / unit_ps
     currents = rows[rows.quantity.str.startswith("current")]
     largest = currents.sort_values("difference_in_errors", ascending=False, kind="stable").head(MAX_CURRENTS)
     figure, axes = start_figure(style, columns=2, panels=(1, 3))
-    both = ("reversible", "nonreversible")
-    plot_estimates(axes[0, 0], populations, both)
-    plot_estimates(axes[0, 1], times.assign(**{name: times[name] / unit_ps for name in numbers}), both)
-    plot_estimates(axes[0, 2], largest, both[1:])
+    plot_estimates(axes[0, 0], populations, MODELS)
+    plot_estimates(axes[0, 1], times.assign(name=times.name.astype(int).map(timescale_name), **in_unit), MODELS)
+    plot_estimates(axes[0, 2], largest, MODELS[1:])
     axes[0, 0].set(xlabel="state", ylabel="population", ylim=(0, None))
-    axes[0, 1].set(xlabel="process", ylabel=f"timescale ({unit})", yscale="log")
-    axes[0, 2].set(xlabel="states", ylabel="net current / sum of both directions")
+    axes[0, 1].set(xlabel="process", ylabel=f"implied timescale ({unit})")
+    log_axis(axes[0, 1], "y")
+    axes[0, 2].set(xlabel="states (numbers) or sets (letters)", ylabel="net current / sum of both directions")
     axes[0, 2].axhline(0, color="0.7", linewidth=0.7, zorder=0)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     worst = found["largest_difference_in_errors"]

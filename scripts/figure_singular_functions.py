@@ -28,7 +28,7 @@ def main(features: list[str], variables: str, style: str, pdf: str, png: str, ta
     torsions = read_torsions(features, like=variables)
     values = read_array(variables, "variables")[:, :MAX_FUNCTIONS].astype(float)
     panels = (len(torsions), values.shape[1])
-    figure, axes = start_figure(style, columns=2, height=0.35 + 0.72 * len(torsions), panels=panels, share=True)
+    figure, axes = start_figure(style, columns=2, height=0.35 + 0.72 * len(torsions), panels=panels, share="xy")
     tables = []
     for index, column in enumerate(axes.T):
         maps = [mean_map(residue, values[:, index]).assign(function=index + 2) for residue in torsions]

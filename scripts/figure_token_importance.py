@@ -36,7 +36,7 @@ def main(importance: str, verdict: str, style: str, pdf: str, png: str, table: s
     rows, judged = pd.read_csv(importance), json.loads(Path(verdict).read_text())
     methods, names = rows.method.unique(), rows.drop_duplicates("token").residue.tolist()
     columns, height = (1 if len(names) <= FEW_TOKENS else 2), 0.45 + 0.45 * len(methods)
-    figure, axes = start_figure(style, columns=columns, height=height, panels=(len(methods), 1), share=True)
+    figure, axes = start_figure(style, columns=columns, height=height, panels=(len(methods), 1), share="xy")
     for ax, method in zip(axes[:, 0], methods, strict=True):
         plot_importance(ax, rows[rows.method == method])
     step = -(-len(names) // MANY_TOKENS)

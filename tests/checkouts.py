@@ -11,7 +11,7 @@ from geom2msm.verification import artefacts
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("CITATION.cff", "Snakefile", "run.py", "config", "envs", "requirements", "resources", "scripts", "workflow")
-# Trajectories of the user's and a linear model: jobs of a few seconds.
+# Trajectories of the user's and two linear models: jobs of a few seconds.
 TINY_SYSTEM = """
 trajectories:
   topology: in/top.pdb
@@ -22,7 +22,8 @@ encoder: visnet_l6_h64
 split: {n_folds: 2, seeds: [0]}
 models:
   tica: {kind: tica, feature: torsions, lag_ps: 2.0, dimensions: 1}
-msm: {model: tica, baseline: tica, lag_ps: 2.0, scan_lags_ps: [1.0, 2.0], n_macrostates: 2}
+  plane: {kind: tica, feature: torsions, lag_ps: 2.0, dimensions: 2}
+msm: {model: tica, baseline: plane, lag_ps: 2.0, scan_lags_ps: [1.0, 2.0], n_macrostates: 2}
 """
 
 

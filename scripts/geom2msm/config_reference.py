@@ -21,7 +21,8 @@ INTRODUCTION = """# Configuration
 pretrained encoders; `sweeps/<name>.yaml` varies settings of a model; `papers.yaml` lists figures of papers;
 `figures.mplstyle` holds sizes, fonts and colors of all figures. A key that is not listed here is an error. Units are
 part of the key (`_ps`, `_ns`, `_nm`, `_K`). Write `5.0e-4`, not `5e-4`, which YAML reads as text.
-To describe your own system, copy the file in `systems/` that is closest to it.
+To describe your own system, copy `template.yaml` to `systems/<name>.yaml` and change what is marked there
+([docs/tutorial.md](../docs/tutorial.md)); the files in `systems/` are further examples.
 
 This page is generated from `workflow/schemas/` by `PYTHONPATH=scripts python3 -m geom2msm.config_reference`.
 """

@@ -1,6 +1,7 @@
 """Observables that the config names: distances, angles and dihedrals between groups of atoms, RMSDs, tables."""
 
 import csv
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,27 +65,53 @@ class Table:
 
 
 def read_table(path: str, *, n_frames: int, stride: int) -> Table:
-    """The columns of a CSV file, one line per saved frame; an empty field is no number."""
+    """The columns of a CSV file, one line per saved frame; an empty field is no number.
+
+    `n_frames` is the number of frames that count, every `stride`-th of those saved.
+    """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, restval="")
             names = [name for name in reader.fieldnames or [] if name not in NO_OBSERVABLES]
-            rows = list(reader)
+            _require_names(path, names)
+            values = [_numbers(row, names, where=f"{path}: line {reader.line_num}") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: no CSV file in UTF-8 ({error}).") from error
+    if -(-len(values) // stride) != n_frames:
+        fewest, most = (n_frames - 1) * stride + 1, n_frames * stride
+        expected = f"{most}" if stride == 1 else f"{fewest} to {most} ({n_frames} frames after a stride of {stride})"
+        raise ValueError(
+            f"{path}: {len(values)} lines after the first, but observables.table needs one line per saved frame of the "
+            f"trajectory, whatever the stride: {expected}."
+        )
+    table = Table(names, np.array(values, dtype=np.float32)[::stride])
+    for name, column in zip(names, table.values.T, strict=True):
+        if np.isnan(column).all():
+            logging.warning(
+                "%s: column %s holds no value; if so for all trajectories, the report leaves it out.", path, name
+            )
+    return table
+
+
+def _require_names(path: str, names: Sequence[str]) -> None:
+    """Refuse a table without observables, or with two of one name."""
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{path}: the first line must name one or more observables, each once; found {names}.")
-    if -(-len(rows) // stride) != n_frames:
-        raise ValueError(
-            f"{path}: {len(rows)} lines after the first, but the trajectory has {n_frames} frames"
-            + (f" after a stride of {stride}" if stride > 1 else "")
-            + "; observables.table needs one line per saved frame."
-        )
-    try:
-        values = [[float(row[name] or "nan") for name in names] for row in rows]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: a field holds something that is no number ({error}).") from error
-    return Table(names, np.array(values, dtype=np.float32)[::stride])
+
+
+def _numbers(row: Mapping[str | None, str], names: Sequence[str], *, where: str) -> list[float]:
+    """The values of one line of a table, nan for an empty field; one that is no number is named with its column."""
+    if None in row:
+        raise ValueError(f"{where} has more fields than the first line names.")
+    numbers = []
+    for name in names:
+        try:
+            numbers.append(float(row[name] or "nan"))
+        except ValueError:
+            raise ValueError(
+                f"{where}, column {name}: {row[name]!r} is no number; leave the field empty where there is no value."
+            ) from None
+    return numbers
 
 
 def described_with(table: Table, known: Mapping[str, list]) -> dict[str, list]:

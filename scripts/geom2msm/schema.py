@@ -16,7 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from geom2msm.formats import TRAJECTORY_FORMATS, extension, natural_order, trajectory_names
-from geom2msm.schema_checks import system_problems
+from geom2msm.schema_checks import PATTERN_WORDS, system_problems
 
 # Names of trajectories become names of files and parts of commands.
 TRAJECTORY_NAME = re.compile(r"\w[\w.+=@,-]*")
@@ -136,7 +136,7 @@ def _sentence(error: ValidationError, *, prefix: str) -> str:
     path = [part for part in (prefix, *map(str, error.absolute_path)) if part]
     where = ".".join(path) or "the file"
     if "propertyNames" in error.absolute_schema_path:
-        return f"{where} has the name {error.instance!r}, but names must match {error.validator_value}"
+        return f"{where} has the name {error.instance!r}, but names must be {_in_words(error)}"
     if error.validator == "additionalProperties":
         return _unknown_key(error, path)
     if error.validator == "required":
@@ -153,9 +153,14 @@ def _sentence(error: ValidationError, *, prefix: str) -> str:
         "exclusiveMaximum": lambda: f"less than {error.validator_value}",
         "minItems": lambda: f"a list of at least {error.validator_value} entries",
         "uniqueItems": lambda: "a list without repeats",
-        "pattern": lambda: f"text that matches {error.validator_value}",
+        "pattern": lambda: _in_words(error),
     }.get(error.validator, lambda: error.message)()
     return f"{where} is {error.instance!r}, but must be {expected}{_hint(error)}"
+
+
+def _in_words(error: ValidationError) -> str:
+    """What a pattern asks for, in words where there are any."""
+    return PATTERN_WORDS.get(error.validator_value, f"text that matches {error.validator_value}")
 
 
 def _unknown_key(error: ValidationError, path: list[str]) -> str:
@@ -254,7 +259,13 @@ def trajectories_to_split(system: Mapping, *, file: str) -> dict[str, str]:
 def _matching_files(files: str | list[str], *, file: str) -> list[str]:
     """Existing files of a known format that match one of the patterns, each once."""
     found: dict[str, str] = {}
-    for pattern in files if isinstance(files, list) else [files]:
+    patterns = files if isinstance(files, list) else [files]
+    named = [os.path.normpath(pattern) for pattern in patterns]
+    if twice := sorted({path for path in named if named.count(path) > 1}):
+        raise ConfigError(
+            f"{file}: trajectories.files names {', '.join(twice)} twice; the frames of a file count once: remove one"
+        )
+    for pattern in patterns:
         paths = glob.glob(pattern, recursive=True)
         if not paths:
             raise ConfigError(f"{file}: trajectories.files: no file matches {pattern!r} in {Path.cwd()}")

@@ -4,6 +4,23 @@ from collections.abc import Iterator, Mapping
 
 from geom2msm.units import frames
 
+NAME = "made of a-z, 0-9 and _ only"
+# What the patterns of the schemas ask for, for people.
+PATTERN_WORDS = {
+    "^[a-z0-9_]+$": NAME,
+    "^[a-z0-9_]+([.][a-z0-9_]+)?$": f"{NAME}, or two such names with a point between them",
+    "^[A-Za-z0-9_.+-]+$": "made of letters without accents, digits and _ . + - only",
+    "^https://": "an address that begins with https://",
+    "^[0-9a-f]{64}$": "a SHA-256 checksum: 64 of the digits 0-9 and a-f",
+    "^[A-Z][a-z]?$": "the symbol of an element, as Se",
+    "^(skip|[A-Z][a-z]?)$": "skip or the symbol of an element, as S",
+    "^(most_probable|least_probable|slowest_process)$": "most_probable, least_probable, slowest_process or a list",
+    "[{]trajectory[}].*[.]csv$": "a path with {trajectory} in it, for each has a file of its own, that ends in .csv",
+    "[{]trajectory[}].*[.](npy|csv)$": (
+        "a path with {trajectory} in it, for each has a file of its own, that ends in .npy or .csv"
+    ),
+}
+
 
 def system_problems(system: Mapping, encoders: Mapping) -> Iterator[str]:
     """Everything that is wrong with a system whose sections are valid each for itself."""
@@ -16,6 +33,8 @@ def system_problems(system: Mapping, encoders: Mapping) -> Iterator[str]:
     for role in ("model", "baseline"):
         if msm[role] not in models:
             yield f"msm.{role} is {msm[role]!r}, but models has {', '.join(models)}"
+    if msm["model"] == msm["baseline"]:
+        yield f"msm.model and msm.baseline are both {msm['model']!r}, which leaves nothing to compare; name two models"
     if msm["lag_ps"] not in msm["scan_lags_ps"]:
         yield f"msm.scan_lags_ps does not contain msm.lag_ps = {msm['lag_ps']:g}; add it"
     if msm["n_macrostates"] > msm["n_microstates"]:

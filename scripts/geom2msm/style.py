@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import matplotlib
 import matplotlib.style
@@ -10,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogFormatter, NullLocator
+from matplotlib.ticker import LogFormatterMathtext, NullLocator
 
 from geom2msm.provenance import replace_when_complete
 
@@ -23,12 +24,18 @@ DROPPED_COLOR = "0.6"
 GRAYS = ("0.0", "0.4", "0.65", "0.25", "0.55")
 MARKERS = ("o", "s", "^", "D", "v")
 TIME_UNITS = (("µs", 1e6), ("ns", 1e3), ("ps", 1.0))
+PLAIN_NUMBERS = (0.01, 10_000)
+# The interval of a posterior without upper bound would squeeze everything else flat.
+BEYOND_ESTIMATES = 100
 
 
 def start_figure(
-    style: str, *, columns: int, height: int | float = 1.0, panels: tuple[int, int] = (1, 1), share: bool = False
-) -> tuple[Figure, np.ndarray]:
+    style: str, *, columns: int, height: int | float = 1.0, panels: tuple[int, int] = (1, 1),
+    share: Literal["", "x", "xy"] = "",
+) -> tuple[Figure, np.ndarray]:  # fmt: skip
     """An empty figure, `columns` journal columns wide and `height` times as high as the style says, and its panels.
+
+    `share` names the axes that all panels have in common.
 
     The style holds for the rest of the process, because Matplotlib asks it again while saving.
     """
@@ -37,7 +44,7 @@ def start_figure(
     width_inch = columns * width_inch + (columns - 1) * GUTTER_MM / MM_PER_INCH
     # "compressed" is the constrained layout that also fits panels of fixed aspect, such as maps.
     figure = Figure(figsize=(width_inch, height * height_inch), layout="compressed")
-    return figure, figure.subplots(*panels, squeeze=False, sharex=share, sharey=share)
+    return figure, figure.subplots(*panels, squeeze=False, sharex="x" in share, sharey="y" in share)
 
 
 def save_figure(figure: Figure, table: pd.DataFrame, *, pdf: str, png: str, csv: str) -> None:
@@ -99,14 +106,44 @@ def lag_axis(ax: Axes, lags: Iterable[float], *, unit: str) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def timescale_axis(ax: Axes, *, lowest: float, highest: float, unit: str) -> None:
-    """A logarithmic axis of implied timescales with plain numbers; left as it is if there is nothing to show."""
+class PlainLogFormatter(LogFormatterMathtext):
+    """Plain numbers at the ticks of a logarithmic axis from 0.01 to 10,000, powers of ten beyond."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The label of a tick; none if there are too many ticks for all to have one."""
+        label = super().__call__(x, pos)
+        return f"{x:g}" if label and PLAIN_NUMBERS[0] <= x <= PLAIN_NUMBERS[1] else label
+
+
+def log_axis(ax: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain numbers."""
+    ax.set(**{f"{which}scale": "log"})
+    axis = getattr(ax, f"{which}axis")
+    axis.set_major_formatter(PlainLogFormatter())
+    axis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(1.5, 0.4)))
+
+
+def timescale_name(process: int) -> str:
+    """What a process, counted from 1 in tables, is called in figures: by its timescale, t2 for the slowest."""
+    return f"$t_{{{process + 1}}}$"
+
+
+def timescale_limits(estimates: pd.Series, ends: pd.Series) -> tuple[float, float] | None:
+    """Limits that hold all estimates, and ends of intervals up to 100 times beyond them; none without estimates."""
+    known = estimates[np.isfinite(estimates) & (estimates > 0)]
+    if known.empty:
+        return None
+    inside = ends.clip(known.min() / BEYOND_ESTIMATES, known.max() * BEYOND_ESTIMATES)
+    shown = pd.concat([known, inside])
+    return 0.8 * shown.min(), 1.25 * shown.max()
+
+
+def timescale_axis(ax: Axes, *, estimates: pd.Series, ends: pd.Series, unit: str) -> None:
+    """A logarithmic axis for implied timescales and their intervals; left as it is if there is nothing to show."""
     ax.set_ylabel(f"implied timescale ({unit})")
-    if not np.isfinite(lowest) or not np.isfinite(highest):
-        return
-    ax.set(yscale="log", ylim=(lowest, highest))
-    ax.yaxis.set_major_formatter(LogFormatter())
-    ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
+    if limits := timescale_limits(estimates, ends):
+        log_axis(ax, "y")
+        ax.set_ylim(limits)
 
 
 def label_torsion_axes(ax: Axes) -> None:

@@ -15,6 +15,8 @@ from geom2msm.provenance import sha256_file
 
 # Written by Snakemake or by run.py itself, not by a job.
 UNRECORDED = ("logs", "benchmarks", "report.zip", "report.html")
+ADVICE = """To make a file anew that is lost or has changed: python3 run.py --force FILE, named as above, then
+python3 run.py for all that is made from it. Bring back input that is lost or has changed; delete what no log knows."""
 LINE = re.compile(r"\b(read|wrote|removed) (?:([0-9a-f]{64})  )?(\S.*)")
 
 
@@ -116,6 +118,8 @@ def main(results: str = "results") -> int:
     sources = {path for record in job_records(Path(results)) for path in record.read}
     end = "all match what was recorded" if not n_problems else f"{n_problems} of their records do not match"
     print(f"{n_artefacts} artefacts in {results} and {len(sources)} files they were made from: {end}")
+    if n_problems:
+        print(ADVICE)
     return min(n_problems, 1)
 
 

@@ -88,6 +88,8 @@ def test_bad_trajectories_are_named_and_the_good_ones_finish(folder, inputs, und
         "in/other.xtc: 21 atoms per frame, but the topology file has 22",
     ):
         assert sentence in said, said
+    last_words = [line for line in result.stderr.splitlines() if line.startswith("geom2msm: inspect_trajectory failed")]
+    assert last_words == result.stderr.splitlines()[-4:], said
     assert contents(folder) == undisturbed
     assert listing(folder / "in") == before
     status = run(folder, "status")
@@ -108,7 +110,7 @@ def test_a_second_run_in_the_folder_is_refused_and_disturbs_nothing(folder, undi
         second = run(folder, "--cores", "1", *TARGETS)
     assert first.returncode == 0
     assert second.returncode != 0
-    assert "lock" in second.stdout + second.stderr
+    assert "another run is going on in this folder" in second.stderr.splitlines()[-1]
     assert contents(folder) == undisturbed
 
 

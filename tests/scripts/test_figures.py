@@ -252,7 +252,7 @@ class Results:
     def structures(self) -> None:
         """Observables of every frame, contacts, and structures of the states."""
         names, units = ["rmsd", "helix", "sasa", "energy"], ["nm", "1", "nm²", ""]
-        described = {"names": names, "units": units, "frame_interval_ps": 1.0}
+        described = {"names": names, "units": units, "every": [1, 1, 2, 1], "frame_interval_ps": 1.0}
         self.observables = []
         for trajectory, macrostate in zip(self.runs, read_pieces(self.states, "macrostate"), strict=True):
             values = self.rng.normal(size=(self.n_frames, 4)) + macrostate[:, None] * [3, 1, 0, 0]
@@ -531,11 +531,10 @@ WITHOUT_UNIT = {"VAMP-2 score", "epoch", "state", "to state", "from state", "sta
     "autocorrelation of eigenfunctions",
     "probability to be where it started",
     "process",
-    "process i",
     "membership",
     "stationary probability of the microstates",
     "population",
-    "states",
+    "states (numbers) or sets (letters)",
     "net current / sum of both directions",
 }
 
@@ -688,6 +687,101 @@ def test_timescales_are_drawn_in_the_unit_of_the_label_with_the_chosen_lag_and_t
     assert not gray.get_path().contains_points([(10, 11), (2, 100)]).any()
 
 
+def written_ticks(axis) -> dict[float, Text]:
+    """Labels that a drawn axis shows, by their place on it."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    shown = [tick for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_visible()]
+    return {tick.get_loc(): tick.label1 for tick in shown if tick.label1.get_text()}
+
+
+def scans_that_differ(folder: Path, factors: tuple[float, float], *, widest: float) -> Results:
+    """Scans of model and baseline with timescales times so much, and intervals up to so many times the estimate."""
+    results = Results(folder)
+    for path, factor in zip(results.scans, factors, strict=True):
+        scan = pd.read_csv(path)
+        times = scan.filter(regex="_ps$").columns.drop("lag_ps")
+        scan[times] *= factor
+        scan.assign(lower_ps=scan.estimate_ps / 30, upper_ps=scan.estimate_ps * widest).to_csv(path, index=False)
+    return results
+
+
+@pytest.mark.parametrize("factors", [(1.0, 60.0), (60.0, 1.0), (1.0, 0.01)])
+def test_all_timescales_and_intervals_of_model_and_baseline_lie_within_the_axis(factors, tmp_path):
+    drawn = Drawn("implied_timescales", scans_that_differ(tmp_path, factors, widest=50.0), tmp_path)
+    for ax in drawn.axes:
+        low, high = ax.get_ylim()
+        lines = [line.get_ydata() for line in ax.lines if line.get_linestyle() != "--" and len(line.get_ydata())]
+        bands = [path.vertices[:, 1] for band in ax.collections for path in band.get_paths()]
+        assert len(lines) == 8
+        assert len(bands) == 2
+        values = np.concatenate([*lines, *bands])
+        assert low < np.nanmin(values)
+        assert np.nanmax(values) < high
+
+
+def test_a_posterior_without_upper_bound_does_not_squeeze_the_timescales(tmp_path):
+    drawn = Drawn("implied_timescales", scans_that_differ(tmp_path, (1.0, 1.0), widest=1e12), tmp_path)
+    estimates = drawn.saved.estimate_ps
+    for ax in drawn.axes:
+        low, high = ax.get_ylim()
+        assert low < estimates.min() < estimates.max() < high
+        assert high < 200 * estimates.max()
+
+
+def test_convergence_shows_the_whole_interval_of_a_timescale(tmp_path):
+    results = Results(tmp_path)
+    parts = pd.read_csv(results.convergence)
+    parts.assign(lower=parts.estimate / 40, upper=parts.estimate * 40).to_csv(results.convergence, index=False)
+    drawn = Drawn("convergence", results, tmp_path)
+    times = drawn.saved[drawn.saved.quantity.str.startswith("t")]
+    low, high = drawn.axes[0].get_ylim()
+    assert low < times.lower.min()
+    assert times.upper.max() < high
+
+
+@every_figure
+def test_logarithmic_axes_have_plain_numbers(figure, draw):
+    drawn = draw(figure).figure
+    drawn.draw_without_rendering()
+    for axis in (axis for ax in drawn.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"):
+        for place, label in written_ticks(axis).items():
+            if 0.01 <= place <= 10_000:
+                assert float(label.get_text()) == pytest.approx(place)
+
+
+@every_figure
+def test_no_process_is_numbered_otherwise_than_its_timescale(figure, draw):
+    texts = [text.get_text() for text in draw(figure).figure.findobj(Text)]
+    assert not [text for text in texts if re.search(r"process (\d|i$)", text)]
+
+
+@pytest.mark.parametrize("figure", ["hmm", "reversibility", "memberships"])
+def test_processes_on_an_axis_are_named_by_their_timescales(figure, draw):
+    drawn = draw(figure)
+    drawn.figure.draw_without_rendering()
+    (ax,) = [ax for ax in drawn.axes if ax.get_xlabel() == "process"]
+    labels = [label.get_text() for label in written_ticks(ax.xaxis).values()]
+    slowest = max(bars[0].get_ydata().max() for bars in ax.containers)
+    (place,) = {round(x) for bars in ax.containers for x, y in bars[0].get_xydata() if y == slowest}
+    named = {round(x): label.get_text() for x, label in written_ticks(ax.xaxis).items()}
+    assert named[place] == "$t_{2}$"
+    assert len(labels) == len(set(labels)) >= 2
+    assert all(re.fullmatch(r"\$t_\{\d+\}\$", label) for label in labels)
+
+
+def test_the_relaxation_names_processes_by_their_timescales(draw):
+    legend = draw("relaxation").axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["$t_{2}$", "$t_{3}$"]
+
+
+def test_the_currents_say_what_numbers_and_letters_are(draw):
+    currents = draw("reversibility").axes[2]
+    names = "".join(label.get_text() for label in currents.get_xticklabels())
+    assert re.search("[a-e]", names)
+    assert re.search("states.*number.*sets.*letter", currents.get_xlabel(), re.DOTALL)
+
+
 def test_the_strokes_are_the_range_of_the_members_and_the_title_is_the_proposed_lag(draw, results):
     model, baseline = draw("implied_timescales").axes
     estimate = pd.read_csv(results.scans[0]).query("process == 1").estimate_ps
@@ -828,6 +922,56 @@ def test_the_ck_test_names_its_largest_deviation(draw):
     assert [ax.get_title() for ax in drawn.axes[:4]] == ["1 → 1", "1 → 2", "1 → 3", "2 → 1"]
     pair = drawn.saved[(drawn.saved.from_state == 1) & (drawn.saved.to_state == 2)]
     np.testing.assert_allclose(drawn.axes[1].lines[0].get_ydata(), pair.predicted, rtol=1e-6)
+
+
+def rare_transitions(folder: Path, *, n_states: int, probability: float) -> Drawn:
+    """The Chapman-Kolmogorov test of a system that hardly ever leaves a state."""
+    results = Results(folder, n_states=n_states)
+    pairs = pd.read_csv(results.ck_test)
+    numbers = pairs.filter(regex="predicted|estimated").columns
+    rare = pairs.from_state != pairs.to_state
+    pairs.loc[rare, numbers] *= probability
+    pairs.loc[~rare, numbers] = 1 - probability * pairs.loc[~rare, numbers]
+    pairs.to_csv(results.ck_test, index=False)
+    return Drawn("ck_test", results, folder)
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 5])
+@pytest.mark.parametrize("probability", [1.0, 0.007, 0.0003])
+def test_rare_transitions_fill_their_panels_of_the_ck_test(n_states, probability, tmp_path):
+    drawn = rare_transitions(tmp_path, n_states=n_states, probability=probability)
+    for ax, (_, pair) in zip(drawn.axes, drawn.saved.groupby(["from_state", "to_state"]), strict=True):
+        if pair.from_state.iloc[0] == pair.to_state.iloc[0]:
+            assert ax.get_ylim() == (-0.05, 1.05)
+            continue
+        highest = pair[["predicted_upper", "estimated_upper"]].max(axis=None)
+        low, high = ax.get_ylim()
+        assert low < 0 < highest < high < 1.5 * highest
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 5])
+@pytest.mark.parametrize("probability", [1.0, 0.007, 0.0003])
+def test_ticks_of_the_ck_test_are_written_out_uncut_and_apart(n_states, probability, tmp_path):
+    figure = rare_transitions(tmp_path, n_states=n_states, probability=probability).figure
+    figure.draw_without_rendering()
+    page, labels = figure.bbox, []
+    for ax in figure.axes:
+        ticks = written_ticks(ax.yaxis)
+        assert len(ticks) >= 2
+        numbers = [float(label.get_text().replace("−", "-")) for label in ticks.values()]
+        assert numbers == pytest.approx(list(ticks))
+        labels += [*ticks.values(), *(written_ticks(ax.xaxis).values() if ax in figure.axes[-n_states:] else [])]
+    boxes = [label.get_window_extent() for label in [*labels, *labels_of(figure)]]
+    for box in boxes:
+        assert page.x0 <= box.x0 <= box.x1 <= page.x1
+        assert page.y0 <= box.y0 <= box.y1 <= page.y1
+    overlaps = [Bbox.intersection(one, other) for one, other in combinations(boxes, 2)]
+    assert not [each for each in overlaps if each and min(each.width, each.height) > 1]
+
+
+def test_a_transition_that_is_never_seen_has_a_panel_too(tmp_path):
+    drawn = rare_transitions(tmp_path, n_states=2, probability=0.0)
+    assert all(ax.get_ylim()[1] > 0 for ax in drawn.axes)
 
 
 def test_the_kept_epoch_is_marked_on_every_learning_curve(draw, results):

@@ -47,7 +47,8 @@ encoder: visnet_l6_h64
 split: {n_folds: 2, seeds: [0]}
 models:
   tica_torsions: {kind: tica, feature: torsions, lag_ps: 2.0, dimensions: 1}
-msm: {model: tica_torsions, baseline: tica_torsions, lag_ps: 2.0, scan_lags_ps: [2.0, 4.0], n_macrostates: 2}
+  plane: {kind: tica, feature: torsions, lag_ps: 2.0, dimensions: 2}
+msm: {model: tica_torsions, baseline: plane, lag_ps: 2.0, scan_lags_ps: [2.0, 4.0], n_macrostates: 2}
 """
 # First attempt, second attempt of the job that gets too little.
 TOO_LITTLE, ENOUGH = 150, 2400

@@ -31,6 +31,33 @@ def test_no_word_of_a_caption_is_lost(path):
     assert words(str(caption_html(text))) == words(theirs)
 
 
+def plain_text(figure: str) -> str:
+    """A caption's words, without markup."""
+    text = fill_caption((REPORT / f"{figure}.rst").read_text(), wildcards=WILDCARDS, params=PARAMS)
+    return " ".join(words(re.sub("</?sub>", "", str(caption_html(text)))))
+
+
+@pytest.mark.parametrize("figure", ["hmm", "implied_timescales", "relaxation", "reversibility"])
+def test_a_table_that_counts_processes_from_one_says_so(figure):
+    assert re.search(r"[Tt]able.*process(es)?.* 1 (is|for) t2", plain_text(figure))
+
+
+@pytest.mark.parametrize("figure", ["annotation", "convergence", "hmm", "reversibility", "stationary_populations"])
+def test_a_population_says_whether_microstates_are_shared_between_states(figure):
+    assert "memberships" in plain_text(figure)
+    assert ("crisp" in plain_text(figure)) != ("fuzzy" in plain_text(figure))
+
+
+def test_the_letters_of_the_currents_are_explained():
+    assert re.search(r"Letters .* sets of microstates.* k-means", plain_text("reversibility"))
+
+
+def test_ranges_that_differ_between_panels_or_are_cut_are_told():
+    assert "own scale" in plain_text("ck_test")
+    assert "100 times" in plain_text("implied_timescales")
+    assert "100 times" in plain_text("convergence")
+
+
 def words(html: str) -> list[str]:
     return unescape(re.sub(r"<[^>]+>", "", html)).split()
 

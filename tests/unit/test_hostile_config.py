@@ -131,5 +131,5 @@ def test_snakemake_refuses_a_hostile_system_in_one_line(snakemake, repository):
     command = [str(snakemake), "--dry-run", "--quiet", "all", "--config", "systems=['../../etc']"]
     result = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     assert result.returncode != 0
-    assert "systems.0 is '../../etc', but must be text that matches" in result.stdout + result.stderr
+    assert "systems.0 is '../../etc', but must be made of a-z, 0-9 and _ only" in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr

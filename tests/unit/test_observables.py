@@ -240,8 +240,9 @@ def test_a_table_follows_the_stride_and_may_have_gaps(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("energy\n1\n2\n", r"run\.csv: 2 lines after the first, but the trajectory has 3 frames"),
-        ("energy\n1\n2\nlow\n", r"run\.csv: a field holds something that is no number"),
+        ("energy\n1\n2\n", r"run\.csv: 2 lines after the first, but .* one line per saved frame .*: 3\.$"),
+        ("frame,energy\n0,1\n1,2\n2,low\n", r"run\.csv: line 4, column energy: 'low' is no number"),
+        ("energy\n1\n2,5\n3\n", r"run\.csv: line 3 has more fields than the first line names"),
         ("frame\n0\n1\n2\n", r"run\.csv: the first line must name one or more observables"),
         ("a,a\n0,1\n1,1\n2,1\n", r"run\.csv: the first line must name one or more observables, each once"),
         ("", r"run\.csv: the first line must name"),
@@ -251,6 +252,26 @@ def test_a_wrong_table_is_refused_in_one_sentence(tmp_path, text, message):
     (tmp_path / "run.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_table(str(tmp_path / "run.csv"), n_frames=3, stride=1)
+
+
+def test_the_lines_that_a_table_needs_are_counted_before_the_stride(tmp_path):
+    for n_lines in (4, 7):
+        (tmp_path / "run.csv").write_text("energy\n" + "1\n" * n_lines)
+        with pytest.raises(ValueError, match=rf"{n_lines} lines after the .*: 5 to 6 \(3 frames after a stride of 2\)"):
+            read_table(str(tmp_path / "run.csv"), n_frames=3, stride=2)
+    for n_lines in (5, 6):
+        (tmp_path / "run.csv").write_text("energy\n" + "1\n" * n_lines)
+        assert len(read_table(str(tmp_path / "run.csv"), n_frames=3, stride=2).values) == 3
+
+
+def test_a_column_without_any_value_is_named_in_the_log(tmp_path, caplog):
+    (tmp_path / "run.csv").write_text("energy,gap_nm,angle\n1,,\n2,,5\n3,,\n")
+    read_table(str(tmp_path / "run.csv"), n_frames=3, stride=1)
+    (record,) = caplog.records
+    assert "run.csv: column gap_nm holds no value" in record.getMessage()
+    # What stands between the frames that count is not seen.
+    read_table(str(tmp_path / "run.csv"), n_frames=2, stride=2)
+    assert ["angle" in later.getMessage() for later in caplog.records[1:]] == [False, True]
 
 
 def test_two_observables_of_one_name_are_refused():

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from geom2msm.config_reference import config_reference, schema_names
 from geom2msm.schema import (
+    SCHEMAS,
     ConfigError,
     load_encoders,
     load_system,
@@ -17,6 +18,7 @@ from geom2msm.schema import (
     trajectories_to_split,
     trajectory_files,
 )
+from geom2msm.schema_checks import PATTERN_WORDS
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = [ROOT / "config" / "template.yaml", *sorted((ROOT / "config" / "systems").glob("*.yaml"))]
@@ -112,7 +114,7 @@ def test_keys_are_text(system, tmp_path):
 
 def test_a_name_that_cannot_be_one_is_said_to_be_a_name(system, tmp_path):
     system["models"]["VampNet"] = system["models"].pop("vampnet")
-    assert refusal(tmp_path, system).startswith("models has the name 'VampNet', but names must match")
+    assert refusal(tmp_path, system).startswith("models has the name 'VampNet', but names must be made of a-z")
 
 
 def test_all_mistakes_that_no_schema_sees_are_named_at_once(system, tmp_path):
@@ -153,7 +155,8 @@ def test_log_weights_are_one_file_per_trajectory(system, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for wrong in ("weights.npy", "{trajectory}.dat"):
         system["trajectories"]["log_weights"] = wrong
-        assert f"trajectories.log_weights is '{wrong}', but must be text that matches" in refusal(tmp_path, system)
+        words = "a path with {trajectory} in it, for each has a file of its own, that ends in .npy or .csv"
+        assert refusal(tmp_path, system) == f"trajectories.log_weights is '{wrong}', but must be {words}"
     system["trajectories"]["log_weights"] = "{trajectory}.npy"
     with pytest.raises(ConfigError, match=r"trajectories.log_weights is for biased trajectories, but these are simul"):
         trajectory_files(system, file="mine.yaml")
@@ -163,6 +166,23 @@ def test_log_weights_are_one_file_per_trajectory(system, tmp_path, monkeypatch):
         trajectory_files(system, file="mine.yaml")
     (tmp_path / "run-1.npy").touch()
     assert trajectory_files(system, file="mine.yaml") == {"run-1": "run-1.xtc"}
+
+
+def test_every_pattern_of_the_schemas_is_said_in_words(system, tmp_path):
+    def patterns(part):
+        if isinstance(part, dict):
+            yield from [part["pattern"]] if isinstance(part.get("pattern"), str) else []
+            part = list(part.values())
+        for item in part if isinstance(part, list) else []:
+            yield from patterns(item)
+
+    found = {pattern for path in SCHEMAS.glob("*.yaml") for pattern in patterns(yaml.safe_load(path.read_text()))}
+    assert found == set(PATTERN_WORDS)
+    system["observables"] = {"table": "data/energies.csv"}
+    assert refusal(tmp_path, system) == (
+        "observables.table is 'data/energies.csv', but must be a path with {trajectory} in it, for each has a file of "
+        "its own, that ends in .csv"
+    )
 
 
 def test_files_that_observables_need_are_looked_for_before_a_run(system, tmp_path, monkeypatch):
@@ -205,6 +225,10 @@ def test_a_lag_between_two_frames_is_refused(system, tmp_path):
     [
         (lambda s: s.update(encoder="visnet"), "encoder is 'visnet'; config/encoders.yaml has visnet_l6_h64"),
         (lambda s: s["msm"].update(model="spib"), "msm.model is 'spib', but models has tica_torsions, vampnet"),
+        (
+            lambda s: s["msm"].update(model="tica_torsions"),
+            "msm.model and msm.baseline are both 'tica_torsions', which leaves nothing to compare; name two models",
+        ),
         (lambda s: s["msm"].update(lag_ps=7.0), "msm.scan_lags_ps does not contain msm.lag_ps = 7; add it"),
         (
             lambda s: s["trajectories"].pop("simulate"),
@@ -279,6 +303,14 @@ def test_patterns_find_each_file_once_and_count(system, tmp_path, monkeypatch):
     for patterns in ("data/*.xtc", ["data/run-1*.xtc", "./data/*.xtc", "**/run-*.xtc"]):
         system["trajectories"]["files"] = patterns
         assert list(trajectory_files(system, file="mine.yaml")) == expected
+
+
+def test_a_file_that_is_named_twice_is_refused_but_may_match_two_patterns(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"mine.yaml: trajectories.files names data/run-1.xtc twice; .*: remove one"):
+        trajectory_files(brought(system, ["data/run-1.xtc", "data/run-2.xtc", "./data/run-1.xtc"]), file="mine.yaml")
+    system["trajectories"]["files"] = ["data/run-1.xtc", "data/*.xtc"]
+    assert list(trajectory_files(system, file="mine.yaml")) == ["run-1", "run-2"]
 
 
 def test_a_file_that_is_no_trajectory_is_refused(system, tmp_path, monkeypatch):

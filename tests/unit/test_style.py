@@ -15,6 +15,7 @@ from figure_implied_timescales import plot_implied_timescales
 from geom2msm.style import (
     GRAYS,
     label_torsion_axes,
+    log_axis,
     looks,
     save_figure,
     short_number,
@@ -22,6 +23,8 @@ from geom2msm.style import (
     state_color,
     state_legend,
     time_unit,
+    timescale_limits,
+    timescale_name,
 )
 
 STYLE = str(Path(__file__).resolve().parents[2] / "config/figures.mplstyle")
@@ -171,3 +174,38 @@ def test_every_process_is_drawn_however_many_there_are():
     plot_implied_timescales(ax, pd.DataFrame(rows), lag=1.0, unit="ps")
     drawn = [label for label in ax.get_legend_handles_labels()[1] if label.startswith("$t_")]
     assert drawn == [f"$t_{{{number}}}$" for number in range(2, 10)]
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+@pytest.mark.parametrize(
+    "limits", [(0.5, 12), (1.3, 8.9), (0.02, 3), (3, 9000), (62, 68), (0.01, 10_000), (1e-4, 1e6), (2e5, 9e5)]
+)
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers_from_a_hundredth_to_ten_thousand(limits, which):
+    figure, axes = start_figure(STYLE, columns=1)
+    log_axis(axes[0, 0], which)
+    axis = getattr(axes[0, 0], f"{which}axis")
+    axes[0, 0].set(**{f"{which}lim": limits})
+    figure.draw_without_rendering()
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    shown = {tick.get_loc(): tick.label1.get_text() for tick in ticks if limits[0] <= tick.get_loc() <= limits[1]}
+    written = {place: text for place, text in shown.items() if text}
+    assert len(written) >= 2
+    for place, text in written.items():
+        if 0.01 <= place <= 10_000:
+            assert float(text) == pytest.approx(place)
+        else:
+            assert "10^" in text
+
+
+def test_limits_hold_all_estimates_and_the_intervals_within_reason():
+    low, high = timescale_limits(pd.Series([2.0, 30.0, np.nan, np.inf]), pd.Series([0.5, 900.0, 1e15, 0.0, np.inf]))
+    assert 0.01 < low < 0.5
+    assert 900 < high < 10_000
+
+
+def test_limits_of_nothing_are_none():
+    assert timescale_limits(pd.Series([np.nan]), pd.Series([np.nan, 3.0])) is None
+
+
+def test_the_first_process_has_the_second_timescale():
+    assert timescale_name(1) == "$t_{2}$"

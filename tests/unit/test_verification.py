@@ -53,7 +53,9 @@ def found(results):
 def test_untouched_results_match(results, capsys):
     assert found(results) == []
     assert main("results") == 0
-    assert "2 artefacts in results and 2 files they were made from: all match" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 artefacts in results and 2 files they were made from: all match" in said
+    assert "--force" not in said
 
 
 def test_a_changed_artefact_is_named_and_so_is_what_was_made_from_it(results, capsys):
@@ -62,7 +64,9 @@ def test_a_changed_artefact_is_named_and_so_is_what_was_made_from_it(results, ca
     assert one.startswith("results/s/table.csv: has changed since it was written: its sha256 is ")
     assert other.startswith("results/s/x.zarr.zip: was made from another results/s/table.csv: that had sha256 ")
     assert main("results") == 1
-    assert "2 of their records do not match" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 of their records do not match" in said
+    assert "python3 run.py --force FILE" in said[said.index("2 of their records") :]
 
 
 def test_a_changed_or_lost_raw_file_is_named_by_what_was_made_from_it(results):

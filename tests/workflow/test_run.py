@@ -1,5 +1,6 @@
 """run.py: what it makes, what it passes on, and what it says."""
 
+import fcntl
 import importlib.util
 import os
 import signal
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from geom2msm.verification import ADVICE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,8 +162,10 @@ def test_where_the_page_is_is_said_when_there_is_a_new_one(
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "PAGE", page)
     monkeypatch.setattr(run, "REPORT", page.with_suffix(".zip"))
+    monkeypatch.setattr(run, "WORKING", tmp_path / ".snakemake")
     monkeypatch.setattr(run, "deployment", lambda driver: ({}, tmp_path))
     monkeypatch.setattr(run, "run", snakemake)
+    monkeypatch.setattr(run, "say_last_words", lambda logs, started: None)
     assert run.run_workflow(arguments) == code
     assert ("results/report.html" in capsys.readouterr().err) is said
 
@@ -332,6 +337,7 @@ def toy(run, snakemake, uv, tmp_path, monkeypatch):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs/a.yaml").write_text("channels: [conda-forge, nodefaults]\ndependencies:\n  - python >=3.11\n")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     (tmp_path / "a.py").write_text("import sys; open(snakemake.output[0], 'w').write(sys.prefix)\n")
     profile = tmp_path / "workflow/profiles/default/profile.yaml"
     profile.parent.mkdir(parents=True)
@@ -341,6 +347,7 @@ def toy(run, snakemake, uv, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "REPORT", tmp_path / "results/report.zip")
     monkeypatch.setattr(run, "PAGE", tmp_path / "results/report.html")
     monkeypatch.setattr(run, "ENVIRONMENTS", tmp_path / ".envs")
+    monkeypatch.setattr(run, "WORKING", tmp_path / ".snakemake")
     monkeypatch.setattr(run, "DRIVER", snakemake.parents[1])
     without_conda = [folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "conda").exists()]
     monkeypatch.setenv("PATH", ":".join(without_conda))
@@ -357,6 +364,25 @@ def test_a_rule_runs_in_the_environment_of_its_file_and_a_second_run_does_nothin
     assert (toy / "results/report.zip").stat().st_mtime_ns == first_report
 
 
+def test_a_lost_or_changed_file_is_made_anew_by_the_command_that_verify_advises(run, toy):
+    """A plain run does neither: what was made from the file is there, and a file is not compared with its record."""
+    rule = SNAKEFILE[SNAKEFILE.index("rule figures") :]
+    last = rule.replace("figures", "last").replace("a.txt", "b.txt").replace("a.log", "b.log")
+    last = last.replace("    log:", '    input:\n        "results/a.txt",\n    log:')
+    text = SNAKEFILE.replace('"results/a.txt",', '"results/b.txt",', 1)
+    (toy / "Snakefile").write_text(text + last)
+    assert run.run_workflow(["all"]) == 0
+    first = toy / "results/a.txt"
+    known = first.read_text()
+    for change in (first.unlink, lambda: first.write_text("changed")):
+        change()
+        assert run.run_workflow(["all"]) == 0
+        assert not first.exists() or first.read_text() == "changed"
+        assert "python3 run.py --force FILE" in ADVICE
+        assert run.run_workflow(["--force", "results/a.txt"]) == 0
+        assert first.read_text() == known
+
+
 def test_a_target_after_our_options_is_still_a_target(run, toy, capfd):
     assert run.run_workflow(["figures", "-n"]) == 0
     assert "figures" in capfd.readouterr().out
@@ -368,6 +394,71 @@ def test_a_package_that_the_environment_lacks_fails_the_rule(run, toy, capfd):
     (toy / "a.py").write_text("import numpy\n")
     assert run.run_workflow([]) != 0
     assert "No module named 'numpy'" in capfd.readouterr().err
+
+
+FAILING = """
+open(snakemake.log[0], "w").write("Traceback (most recent call last):\\nValueError: in.pdb: no atoms.\\n")
+raise SystemExit(1)
+"""
+KILLED = """
+import os
+open(snakemake.log[0], "w").write("frames: 10%\\n")
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (FAILING, "geom2msm: figures failed (logs/a.log): in.pdb: no atoms."),
+        (KILLED, "geom2msm: figures was ended before it could say why (killed? out of memory or of time?); its log "
+                 "logs/a.log ends with: frames: 10%"),
+        ("import numpy", "geom2msm: figures failed before it wrote into its log (logs/a.log); its message stands "
+                         "further up"),
+    ],
+)  # fmt: skip
+def test_the_last_line_of_a_failed_run_is_the_sentence_of_the_job(run, toy, capfd, script, words):
+    (toy / "a.py").write_text(script)
+    assert run.run_workflow([]) != 0
+    assert capfd.readouterr().err.splitlines()[-1] == words
+
+
+def test_a_snakemake_that_outlives_run_py_counts_as_a_run(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "WORKING", tmp_path)
+    with run.at_work():
+        assert run.run(["sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid"], dict(os.environ)) == 0
+    other = int((tmp_path / "pid").read_text())
+    with (tmp_path / "run.lock").open("a") as lock:
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.kill(other, signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def test_a_misspelled_target_is_met_by_the_nearest_one(run, toy, capfd):
+    assert run.run_workflow(["figurs"]) != 0
+    assert capfd.readouterr().err.splitlines()[-1].endswith("did you mean: python3 run.py figures")
+
+
+def test_a_second_run_is_told_to_wait_and_after_a_killed_one_to_unlock(run, toy, capfd):
+    (toy / "a.py").write_text("import pathlib, time; pathlib.Path('begun').touch(); time.sleep(300)\n")
+    with run.at_work():
+        command = run.snakemake_command([], run.deployment()[1], interactive=False)
+        other = subprocess.Popen(command, env=run.deployment()[0], close_fds=False, start_new_session=True)
+    try:
+        while not (toy / "begun").exists():
+            assert other.poll() is None
+            time.sleep(0.1)
+        capfd.readouterr()
+        assert run.run_workflow([]) != 0
+        assert "another run is going on in this folder" in capfd.readouterr().err.splitlines()[-1]
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
+    assert run.run_workflow([]) != 0
+    assert "python3 run.py --unlock" in capfd.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("package", ["numpy", "pandas", "torch"])
