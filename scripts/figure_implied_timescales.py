@@ -15,12 +15,11 @@ MEMBERS = ["members_lowest", "members_highest"]
 def plot_implied_timescales(ax: Axes, timescales: pd.DataFrame, *, lag: float, unit: str) -> None:
     """Implied timescales t2, t3 … against lag time, logarithmic; a vertical line marks the lag of the model.
 
-    `timescales` has the columns lag, process (1 is t2), estimate, mean, lower, upper, members_lowest, members_highest.
+    `timescales` has the columns lag, process (1 is t2), estimate, lower, upper, members_lowest, members_highest.
     Grey: timescales shorter than the lag, which a model cannot resolve.
     """
     for (process, curve), (color, marker) in zip(timescales.groupby("process"), looks(), strict=False):
         ax.plot(curve.lag, curve.estimate, color=color, marker=marker, label=timescale_name(process))
-        ax.plot(curve.lag, curve["mean"], color=color, linestyle=":")
         ax.fill_between(curve.lag, curve.lower, curve.upper, color=color, alpha=0.25, linewidth=0)
         for end in MEMBERS:
             ax.plot(curve.lag, curve[end], "_", color=color, markersize=9)
@@ -43,7 +42,7 @@ def main(
     figure, axes = start_figure(style, columns=2, panels=(1, 2), share="xy")
     in_unit = scans.assign(**{name[:-3]: scans[name] / unit_ps for name in scans if name.endswith("_ps")})
     # The panels have one axis, so its limits come from both scans.
-    estimates, ends = in_unit[["estimate", *MEMBERS]].stack(), in_unit[["mean", "lower", "upper"]].stack()
+    estimates, ends = in_unit[["estimate", *MEMBERS]].stack(), in_unit[["lower", "upper"]].stack()
     timescale_axis(axes[0, 0], estimates=estimates, ends=ends, unit=unit)
     for ax, name in zip(axes.flat, names, strict=True):
         drawn = in_unit[in_unit.model == name]

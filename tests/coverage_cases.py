@@ -253,8 +253,8 @@ def three_wells(seed: int) -> pd.DataFrame:
 
 
 def many_microstates(seed: int) -> pd.DataFrame:
-    """The same in as many microstates as by default, found by k-means, with 20 independent counts each."""
-    system, lag, stride = ThreeWells(), 10, 2
+    """The same in as many microstates as by default, found by k-means, with 13 independent counts each."""
+    system, lag, stride = ThreeWells(), 15, 2
     positions = system.simulate(4, 5000, np.random.default_rng(seed), stride=stride)
     runs = [run[:, None] for run in positions.T]
     centers = fit_microstates(runs, n_microstates=100, seed=seed)

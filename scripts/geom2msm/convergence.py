@@ -29,7 +29,7 @@ from geom2msm.states import NOT_ACTIVE, Macrostates, macrostate_of_microstate
 WIDE_INTERVAL = 4.0
 # Differences between the halves that may at most pass: the factor of a time, and of a population.
 HIDDEN_FACTOR = 10.0
-HIDDEN_DIFFERENCE = 0.5
+HIDDEN_DIFFERENCE = 2 / 3
 THRESHOLDS = {
     "pass_errors": PASS_ERRORS,
     "fail_errors": FAIL_ERRORS,

@@ -77,7 +77,7 @@ def rate_table(
     indicator = macrostates.indicator
     mfpt_ps = lag_ps * mean_first_passage_times(model.transition_matrix, model.stationary_distribution, indicator)
     samples_ps = lag_ps * sampled_passage_times(posterior, indicator)
-    lower_ps, upper_ps = posterior.interval(samples_ps, around=mfpt_ps)
+    lower_ps, upper_ps = posterior.centered_interval(samples_ps, around=mfpt_ps)
     origin, target = np.nonzero(~np.eye(len(mfpt_ps), dtype=bool))
     return pd.DataFrame({
         "from_state": origin + 1, "to_state": target + 1, "mfpt_ps": mfpt_ps[origin, target],
@@ -94,7 +94,7 @@ def model_summary(
     # One more than macrostates need, to see whether a gap follows the last of them.
     n_processes = max(settings.n_timescales, settings.n_macrostates)
     timescales = timescale_table(model, posterior, lag_ps=settings.lag_ps, n_processes=n_processes)
-    timescales = timescales[["process", "estimate_ps", "mean_ps", "lower_ps", "upper_ps"]]
+    timescales = timescales[["process", "estimate_ps", "lower_ps", "upper_ps"]]
     estimates = timescales.estimate_ps.to_numpy()
     return {
         "temperature_K": temperature_K,

@@ -212,26 +212,24 @@ def implied_timescales(
 
 
 def timescale_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float, n_processes: int) -> pd.DataFrame:
-    """Most likely timescales with the mean and 95 % interval of the posterior; process 1 is t2.
+    """Most likely timescales with the 95 % interval of the posterior, centered on them; process 1 is t2.
 
     With few counts per microstate, or a lag beyond the timescale, the posterior drifts away from the most likely
-    model. An interval that excludes the estimate says nothing about its error; it and the mean are given as NaN.
+    model. An interval that excludes the estimate even before says nothing about its error, and is given as NaN.
     """
     n_values = n_processes + 1
     most_likely = leading_eigenvalues(model.transition_matrix, model.stationary_distribution, n_values=n_values)
     sampled = sampled_eigenvalues(posterior, n_values=n_values)
     estimate = implied_timescales(most_likely, lag_ps=lag_ps, n_processes=n_processes)
     samples = implied_timescales(sampled, lag_ps=lag_ps, n_processes=n_processes)
-    lower, upper = posterior.interval(samples, around=estimate)
-    without = np.isnan(lower)
-    for process in np.flatnonzero(without & np.isfinite(estimate) & (not posterior.is_sparse)):
+    lower, upper = posterior.centered_interval(samples, around=estimate)
+    for process in np.flatnonzero(np.isnan(lower) & np.isfinite(estimate) & (not posterior.is_sparse)):
         logging.warning(
             "lag %g ps: no interval for t%d, the posterior misses the estimate; %s", lag_ps, process + 2, REMEDY
         )
-    mean = np.where(without, np.nan, samples.mean(axis=0))
     return pd.DataFrame({
         "lag_ps": lag_ps, "process": np.arange(1, n_processes + 1),
-        "estimate_ps": estimate, "mean_ps": mean, "lower_ps": lower, "upper_ps": upper,
+        "estimate_ps": estimate, "lower_ps": lower, "upper_ps": upper,
         "active_fraction": model.counts.fraction_of_frames,
     })  # fmt: skip
 
@@ -266,5 +264,5 @@ def _at_lag(
 
 
 def _not_estimable(lag_ps: float, *, n_processes: int) -> pd.DataFrame:
-    missing = dict.fromkeys(["estimate_ps", "mean_ps", "lower_ps", "upper_ps", "active_fraction"], np.nan)
+    missing = dict.fromkeys(["estimate_ps", "lower_ps", "upper_ps", "active_fraction"], np.nan)
     return pd.DataFrame({"lag_ps": lag_ps, "process": np.arange(1, n_processes + 1), **missing})

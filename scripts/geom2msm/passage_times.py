@@ -104,9 +104,10 @@ def modelled_times(
     present = np.unique(assignment[assignment >= 0])
     indicator = (assignment[:, None] == present).astype(float)
     pairs = np.ix_(present, present)
-    times[0][pairs] = mean_first_passage_times(other.transition_matrix, other.stationary_distribution, indicator)
+    found = mean_first_passage_times(other.transition_matrix, other.stationary_distribution, indicator)
+    times[0][pairs] = found
     sampled = sampled_passage_times(posterior, indicator)
-    for bound, values in zip(times[1:], posterior.interval(sampled), strict=True):
+    for bound, values in zip(times[1:], posterior.centered_interval(sampled, around=found), strict=True):
         bound[pairs] = values
     return times
 

@@ -21,7 +21,7 @@ MAX_PROCESSES = 15
 
 
 def spectrum_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float) -> pd.DataFrame:
-    """One row per process: eigenvalue, timescale and the gap t_i / t_(i+1) to the next, with 95 % intervals.
+    """One row per process: eigenvalue; timescale and the gap t_i / t_(i+1) to the next, with 95 % intervals.
 
     What has no timescale (an eigenvalue that is not positive) is NaN, and so is an interval that excludes the estimate.
     """
@@ -31,10 +31,10 @@ def spectrum_table(model: MarkovModel, posterior: Posterior, *, lag_ps: float) -
     most_likely = leading_eigenvalues(model.transition_matrix, model.stationary_distribution, n_values=n_values)
     sampled = sampled_eigenvalues(posterior, n_values=n_values)
     table = pd.DataFrame({"process": np.arange(1, n_processes + 1)})
-    _add(table, posterior, "eigenvalue", "", most_likely[1 : n_processes + 1], sampled[:, 1 : n_processes + 1])
     times, time_samples = (
         implied_timescales(each, lag_ps=lag_ps, n_processes=n_processes + 1) for each in (most_likely, sampled)
     )
+    table["eigenvalue"] = most_likely[1 : n_processes + 1]
     _add(table, posterior, "timescale", "_ps", times[:-1], time_samples[:, :-1])
     _add(table, posterior, "gap", "", times[:-1] / times[1:], time_samples[:, :-1] / time_samples[:, 1:])
     return table
@@ -49,7 +49,7 @@ def _add(
     samples: Float[np.ndarray, "sample process"],
 ) -> None:
     table[f"{name}{unit}"] = values
-    table[f"{name}_lower{unit}"], table[f"{name}_upper{unit}"] = posterior.interval(samples, around=values)
+    table[f"{name}_lower{unit}"], table[f"{name}_upper{unit}"] = posterior.centered_interval(samples, around=values)
 
 
 def membership_table(

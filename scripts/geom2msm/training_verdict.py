@@ -1,8 +1,7 @@
 """Whether the networks were trained to the end, and found more than the baseline."""
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from statistics import mean
 
 from geom2msm.judgement import Objections
 from geom2msm.verdicts import Judged
@@ -26,12 +25,12 @@ def judge_training(model: Mapping, baseline: Mapping) -> Judged:
         )
         return Judged(objections.verdict, "–", None, objections.verdict_and_reasons()["reasons"])
     ours, theirs = (_mean_by_fold(found["members"]) for found in (model, baseline))
-    gain = np.array([ours[fold] - theirs[fold] for fold in ours])
-    if gain.mean() < 0:
-        kind = objections.failures if (gain < 0).all() else objections.warnings
+    gains = [ours[fold] - theirs[fold] for fold in ours]
+    if mean(gains) < 0:
+        kind = objections.failures if max(gains) < 0 else objections.warnings
         kind.append("on validation data the model finds less than the baseline: its states rest on too little")
-    number = f"validation score {np.mean(list(ours.values())):.2f}, baseline {np.mean(list(theirs.values())):.2f}"
-    return Judged(objections.verdict, number, float(gain.mean()), objections.verdict_and_reasons()["reasons"])
+    number = f"validation score {mean(ours.values()):.2f}, baseline {mean(theirs[fold] for fold in ours):.2f}"
+    return Judged(objections.verdict, number, mean(gains), objections.verdict_and_reasons()["reasons"])
 
 
 def comparable(model: Sequence[Mapping], baseline: Sequence[Mapping]) -> bool:
@@ -48,7 +47,7 @@ def _folds(members: Sequence[Mapping]) -> set[int]:
 
 def _mean_by_fold(members: Sequence[Mapping]) -> dict[int, float]:
     scores = {fold: [each["score_validation"] for each in members if each["fold"] == fold] for fold in _folds(members)}
-    return {fold: float(np.mean(found)) for fold, found in sorted(scores.items())}
+    return {fold: mean(found) for fold, found in sorted(scores.items())}
 
 
 def _unfinished(members: Sequence[Mapping]) -> list[str]:

@@ -108,7 +108,8 @@ def consistency_table(
     for lag_ps, n_frames in sorted(lag_frames.items()):
         lags = n_frames / model.counts.lag_frames
         predicted = predicted_vamp2(most_likely[None], lags=lags, dimensions=dimensions)[0]
-        lower, upper = posterior.interval(predicted_vamp2(sampled, lags=lags, dimensions=dimensions))
+        samples = predicted_vamp2(sampled, lags=lags, dimensions=dimensions)
+        lower, upper = 1 + posterior.centered_interval(samples - 1, around=np.asarray(predicted - 1))
         try:
             measured = measured_vamp2(runs, lag_frames=n_frames, seed=seed)
         except ValueError as error:

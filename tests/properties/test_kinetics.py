@@ -298,8 +298,12 @@ def test_memberships_sum_to_one_and_the_spectrum_is_sorted(seed):
     assert spectrum.eigenvalue.is_monotonic_decreasing
     known = spectrum[spectrum.gap.notna()]
     assert (known.gap >= 1).all()
-    inside = spectrum.eigenvalue_lower.isna() | (spectrum.eigenvalue_lower <= spectrum.eigenvalue)
-    assert inside.all()
+    for value, lower, upper in (
+        ("timescale_ps", "timescale_lower_ps", "timescale_upper_ps"),
+        ("gap", "gap_lower", "gap_upper"),
+    ):
+        given = spectrum[spectrum[lower].notna()]
+        assert ((given[lower] <= given[value]) & (given[value] <= given[upper])).all()
 
 
 def test_crisp_states_have_crispness_one_and_no_gap_is_a_warning():

@@ -159,7 +159,6 @@ class Results:
             for process, slow in enumerate((220.0, 60.0), start=1):
                 time = factor * slow * lag / (lag + 1)
                 interval = {
-                    "mean_ps": 1.03 * time,
                     "lower_ps": time / (1.1 + lag / 200),
                     "upper_ps": time * (1.1 + lag / 200),
                 }

@@ -102,7 +102,7 @@ def test_microstates_are_centers_of_the_variables(results):
 
 def test_timescales_have_their_columns_and_values(results):
     table = pd.read_csv(results / "timescales.csv")
-    assert list(table) == ["lag_ps", "process", "estimate_ps", "mean_ps", "lower_ps", "upper_ps", "active_fraction"]
+    assert list(table) == ["lag_ps", "process", "estimate_ps", "lower_ps", "upper_ps", "active_fraction"]
     # 214 and 49 frames of 2 ps.
     truth_ps = table.process.map({1: 428, 2: 98})
     assert ((table.lower_ps < truth_ps) & (truth_ps < table.upper_ps)).all()

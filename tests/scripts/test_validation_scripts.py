@@ -126,7 +126,8 @@ def test_no_half_written_file_is_left(system):
 def test_a_good_model_passes_every_check_and_says_where_it_comes_from(system, name):
     found = system.json(f"{name}.json")
     assert list(found)[:2] == ["verdict", "reasons"]
-    assert (found["verdict"], found["reasons"]) == ("pass", [])
+    assert found["reasons"] == []
+    assert found["verdict"] == "pass"
     assert found["provenance"]["settings"] == MSM
     assert found["provenance"]["inputs"]
 

@@ -75,7 +75,7 @@ def test_halves_of_an_equilibrium_chain_agree(table):
     ("quantity", "interval", "reason"),
     [
         ("t2", (1.0, 400.0), "a factor of"),
-        ("population 1", (0.3, 0.99), "a difference of"),
+        ("population 1", (0.2, 0.99), "a difference of"),
         ("t2", (17.0, 24.0), None),
         ("population 1", (0.6, 0.7), None),
     ],

@@ -114,9 +114,9 @@ def test_the_lag_scan_has_a_row_per_lag_and_process_in_ps():
     # 214 and 49 frames of half a picosecond.
     assert table.estimate_ps.iloc[0] == pytest.approx(107, rel=0.4)
     assert table.estimate_ps.iloc[1] == pytest.approx(24.5, rel=0.4)
-    assert (table.lower_ps < table.mean_ps)[table.process < 3].all()
-    assert (table.mean_ps < table.upper_ps)[table.process < 3].all()
-    assert table[table.process == 3][["estimate_ps", "mean_ps", "lower_ps", "upper_ps"]].isna().all(axis=None)
+    assert (table.lower_ps < table.estimate_ps)[table.process < 3].all()
+    assert (table.estimate_ps < table.upper_ps)[table.process < 3].all()
+    assert table[table.process == 3][["estimate_ps", "lower_ps", "upper_ps"]].isna().all(axis=None)
     assert (table.active_fraction == 1).all()
 
 

@@ -183,3 +183,25 @@ def test_an_interval_that_excludes_the_estimate_is_not_given():
 def test_counts_per_state_are_those_drawn_from():
     counts = np.array([[8.0, 3.0], [2.0, 9.0]])
     assert drawn(counts, n_samples=2).counts_per_state == 11
+
+
+def test_a_centered_interval_has_the_most_likely_number_in_its_middle_and_keeps_its_shape():
+    samples = np.exp(np.random.default_rng(3).normal(size=(999, 2)))
+    around = np.array([1.3, 0.8])
+    known = posterior_with(np.inf)
+    found, plain = known.centered_interval(samples, around=around), known.interval(samples)
+    np.testing.assert_allclose(found[1] / found[0], plain[1] / plain[0])
+    inside = (samples * around / np.median(samples, axis=0) < around).mean(axis=0)
+    np.testing.assert_allclose(inside, 0.5, atol=1e-3)
+    # In another unit it is the same interval.
+    np.testing.assert_allclose(known.centered_interval(7 * samples, around=7 * around), 7 * found)
+
+
+def test_what_the_samples_exclude_is_not_centered_and_what_is_zero_stays():
+    samples = np.exp(np.random.default_rng(4).normal(size=(200, 3)))
+    samples[:, 2] = 0
+    found = posterior_with(np.inf).centered_interval(samples, around=np.array([1.0, 1e3, 0.0]))
+    assert np.isfinite(found[:, 0]).all()
+    assert np.isnan(found[:, 1]).all()
+    assert found[:, 2].tolist() == [0.0, 0.0]
+    assert np.isnan(posterior_with(1.0).centered_interval(samples, around=np.ones(3))).all()
