@@ -28,7 +28,7 @@ from scipy.special import expit
 from geom2msm.resampling import INTERVAL
 
 # With fewer independent counts per microstate, matrices are drawn that are slower than the most likely one: in three
-# wells cut into 100, the intervals of t2 and t3 held the truth in 84 and 63 % of repeats at 5, in 94 and 88 % at 7.
+# wells cut into 100, the intervals of t2 and t3, not centered, held the truth in 84 and 63 % at 5, in 94 and 88 % at 7.
 FEW_COUNTS_PER_STATE = 7
 # Trajectories of Hamiltonian dynamics before the first samples and between two samples of a chain.
 BURN_IN = 50
