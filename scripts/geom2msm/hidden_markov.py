@@ -167,9 +167,9 @@ def hidden_table(
     rows = []
     for quantity, (estimate, samples, plain, plain_samples) in parts.items():
         table = pd.DataFrame({"quantity": quantity, "index": np.arange(1, len(estimate) + 1), "hidden": estimate})
-        table["hidden_lower"], table["hidden_upper"] = own.interval(samples)
+        table["hidden_lower"], table["hidden_upper"] = own.interval_of(quantity, samples, around=estimate)
         table["plain"] = plain
-        table["plain_lower"], table["plain_upper"] = posterior.interval(plain_samples)
+        table["plain_lower"], table["plain_upper"] = posterior.interval_of(quantity, plain_samples, around=plain)
         rows.append(table)
     return pd.concat(rows, ignore_index=True)
 

@@ -105,6 +105,14 @@ class Posterior:
         known = np.isfinite(median) & (median > 0)
         return found * np.divide(around, median, out=np.where(around == 0, 1.0, np.nan), where=known)
 
+    def interval_of(
+        self, quantity: str, samples: Float[np.ndarray, "sample *rest"], *, around: Float[np.ndarray, "*rest"]
+    ) -> Float[np.ndarray, "2 *rest"]:
+        """Of a quantity in picoseconds the centered interval, of any other the plain one."""
+        if quantity.endswith("_ps"):
+            return self.centered_interval(samples, around=around)
+        return self.interval(samples)
+
     def __len__(self) -> int:
         return len(self.elements)
 

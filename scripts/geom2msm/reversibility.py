@@ -211,7 +211,7 @@ def _rows(
     table = pd.DataFrame({"quantity": quantity, "name": names})
     for model, (estimate, samples) in zip(("reversible", "nonreversible"), both, strict=True):
         table[model] = estimate
-        table[f"{model}_lower"], table[f"{model}_upper"] = posterior.interval(samples)
+        table[f"{model}_lower"], table[f"{model}_upper"] = posterior.interval_of(quantity, samples, around=estimate)
     return table.assign(difference_in_errors=np.where(posterior.is_sparse, np.nan, in_errors))
 
 

@@ -6,8 +6,8 @@ from statistics import mean
 from geom2msm.judgement import Objections
 from geom2msm.verdicts import Judged
 
-# Adam moves a weight by about its learning rate a step, 0.1 in so many steps of 0.001: fewer hardly leave the start.
-FEW_STEPS = 100
+# Adam moves a weight by about its learning rate a step, 0.05 in so many steps of 0.001: fewer hardly leave the start.
+FEW_STEPS = 50
 
 
 def judge_training(model: Mapping, baseline: Mapping) -> Judged:
