@@ -129,7 +129,6 @@ def birth_and_death(seed: int) -> pd.DataFrame:
     sampled = eigenvalues(posterior.transition_matrices, posterior.stationary_distributions)
     return rows({
         "timescales": (times.lower_ps, times.upper_ps, exact[:2]),
-        "eigenvalues": (*bounds(spectrum, "eigenvalue"), np.exp(-LAG / exact[:2])),
         "gaps between timescales": (*bounds(spectrum, "gap"), exact[:2] / exact[1:3]),
         "stationary probabilities": (*bounds(table, "probability"), pi),
         "free energies": (*(each[1:] for each in bounds(table, "free_energy_kT")), np.log(pi[0] / pi[1:])),
