@@ -34,7 +34,7 @@ def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None
     rows = rows.astype(dict.fromkeys(rows.columns[2:], float))
     populations, times = (rows[rows.quantity == quantity] for quantity in ("population", "timescale_ps"))
     unit, unit_ps = time_unit(times.reversible)
-    in_unit = times[times.columns[2:-1]] / unit_ps
+    in_unit = times.filter(like="reversible") / unit_ps
     currents = rows[rows.quantity.str.startswith("current")]
     largest = currents.sort_values("difference_in_errors", ascending=False, kind="stable").head(MAX_CURRENTS)
     figure, axes = start_figure(style, columns=2, panels=(1, 3))

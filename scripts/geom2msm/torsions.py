@@ -10,7 +10,7 @@ from mdtraj.geometry.dihedral import indices_phi, indices_psi
 from geom2msm.residues import chain_letter, distinct
 from geom2msm.trajectory import iterate_frames
 
-# Twice a peptide bond, and less than any contact.
+# Nearly twice a peptide bond, and less than any contact.
 LONGEST_BOND_NM = 0.25
 
 

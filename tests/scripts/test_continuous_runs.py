@@ -62,7 +62,7 @@ class Measured:
 def write_beside(folder: Path, measured: Measured, pieces: Sequence[StoredTrajectory]) -> list[list[str]]:
     """Torsions, observables and contacts, one file each per piece."""
     torsions = {"names": [f"{part} {angle} ALA2" for angle in ("phi", "psi") for part in ("cos", "sin")]}
-    described = {"names": ["x", "angle"], "units": ["nm", "°"], "periodic": [False, True]}
+    described = {"names": ["x", "angle"], "units": ["nm", "°"], "periodic": [False, True], "every": [1, 1]}
     ends = np.cumsum([piece.n_frames for piece in pieces])
     found: list[list[str]] = [[], [], []]
     for piece, end in zip(pieces, ends.tolist(), strict=True):

@@ -712,7 +712,7 @@ def test_all_timescales_and_intervals_of_model_and_baseline_lie_within_the_axis(
         low, high = ax.get_ylim()
         lines = [line.get_ydata() for line in ax.lines if line.get_linestyle() != "--" and len(line.get_ydata())]
         bands = [path.vertices[:, 1] for band in ax.collections for path in band.get_paths()]
-        assert len(lines) == 8
+        assert len(lines) == 6
         assert len(bands) == 2
         values = np.concatenate([*lines, *bands])
         assert low < np.nanmin(values)
