@@ -16,21 +16,22 @@ def judge_training(model: Mapping, baseline: Mapping) -> Judged:
     `model` and `baseline` are the content of two `ensemble.json`. Scores are compared where they may be: at one lag,
     and with no more dimensions in the baseline, for every dimension adds to a score.
     """
-    objections = Objections()
+    objections, number, gain = Objections(), "–", None
     objections.warnings.extend(_unfinished(model["members"]))
-    if not comparable(model["members"], baseline["members"]):
+    if comparable(model["members"], baseline["members"]):
+        ours, theirs = (_mean_by_fold(found["members"]) for found in (model, baseline))
+        gains = [ours[fold] - theirs[fold] for fold in ours]
+        gain = mean(gains)
+        if gain < 0:
+            kind = objections.failures if max(gains) < 0 else objections.warnings
+            kind.append("on validation data the model finds less than the baseline: its states rest on too little")
+        number = f"validation score {mean(ours.values()):.2f}, baseline {mean(theirs[fold] for fold in ours):.2f}"
+    else:
         objections.add_missing(
             ["the baseline has another lag_ps or more dimensions: its score cannot be compared"],
             anything_compared=bool(objections.warnings),
         )
-        return Judged(objections.verdict, "–", None, objections.verdict_and_reasons()["reasons"])
-    ours, theirs = (_mean_by_fold(found["members"]) for found in (model, baseline))
-    gains = [ours[fold] - theirs[fold] for fold in ours]
-    if mean(gains) < 0:
-        kind = objections.failures if max(gains) < 0 else objections.warnings
-        kind.append("on validation data the model finds less than the baseline: its states rest on too little")
-    number = f"validation score {mean(ours.values()):.2f}, baseline {mean(theirs[fold] for fold in ours):.2f}"
-    return Judged(objections.verdict, number, mean(gains), objections.verdict_and_reasons()["reasons"])
+    return Judged(number=number, value=gain, **objections.verdict_and_reasons())
 
 
 def comparable(model: Sequence[Mapping], baseline: Sequence[Mapping]) -> bool:
