@@ -26,7 +26,7 @@ while (left := end - time.monotonic()) > 0:
 print(looks)
 """
 
-# Twenty files that ten jobs read each, of which one has to be there: how often is the rule of a file looked for?
+# Twenty files that ten jobs read each: how often is the rule of a file looked for, and are scripts and functions read?
 SNAKEFILE = """
 rule all:
     input: expand("read/{i}", i=range(10))
@@ -37,24 +37,32 @@ rule read:
 rule make:
     input: "source"
     output: "made/{i}"
-    shell: "touch {output}"
+    params: settings=lambda wildcards: wildcards.i
+    script: "make.py"
 """
 PLANNING = """
-import sys
+import inspect, sys
 sys.path.insert(0, sys.argv.pop(1))
 import patched_snakemake
+from snakemake import script
 from snakemake.cli import main
-from snakemake.dag import DAG
 from snakemake.output_index import OutputIndex
 
-searches, match = [], OutputIndex.match_producers
-OutputIndex.match_producers = lambda index, file: searches.append(file) or match(index, file)
+calls = []
+
+def counted(owner, name, key):
+    function = getattr(owner, name)
+    setattr(owner, name, lambda *given, **named: calls.append(key) or function(*given, **named))
+
+counted(OutputIndex, "match_producers", "rules")
+counted(script, "get_source", "scripts")
 if sys.argv.pop(1) == "patched":
-    DAG.update = patched_snakemake.find_producer_once
+    patched_snakemake.patch_snakemake()
+counted(inspect, "signature", "signatures")
 try:
     main(["--dry-run", "--cores", "1"])
 finally:
-    print("searches", len(searches))
+    print("calls", *(calls.count(key) for key in ("rules", "scripts", "signatures")))
 """
 
 
@@ -76,28 +84,44 @@ def test_the_method_that_is_replaced_is_there(driver):
     subprocess.run([PYTHON, "-c", code], check=True)
 
 
-def plan(folder: Path, way: str) -> tuple[list[str], int]:
-    """The table of jobs of a dry run, and how often a file's rule was looked for."""
+def plan(folder: Path, way: str) -> tuple[list[str], list[int]]:
+    """The table of jobs of a dry run, and how often rules, scripts and parameters of functions were looked for."""
     command = [PYTHON, "-c", PLANNING, ROOT / "workflow", way]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
     table = [line for line in found if line.split()[:1] in (["all"], ["read"], ["make"], ["total"])]
-    return table, int(found[-1].split()[1])
+    return table, [int(each) for each in found[-1].split()[1:]]
 
 
-def test_the_rule_of_a_file_is_looked_for_once_and_the_plan_is_the_same(driver, tmp_path):
+@pytest.fixture
+def folder(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "make.py").touch()
     (tmp_path / "source").touch()
-    as_it_is, many = plan(tmp_path, "as it is")
-    patched, few = plan(tmp_path, "patched")
+    return tmp_path
+
+
+def test_what_is_the_same_for_many_jobs_is_looked_for_once_and_the_plan_is_the_same(driver, folder):
+    as_it_is, (rules, scripts, signatures) = plan(folder, "as it is")
+    patched, (rules_once, scripts_once, signatures_once) = plan(folder, "patched")
     assert patched == as_it_is
     assert patched[-1].split() == ["total", "31"]
-    assert few <= 32 < 200 < many
+    assert rules_once <= 32 < 200 < rules
+    # Twice, for a plan has two of the processors that look at scripts.
+    assert scripts_once <= 2 < 20 <= scripts
+    assert signatures_once <= signatures - 20
 
 
-def test_a_cycle_is_still_found(driver, tmp_path):
-    (tmp_path / "Snakefile").write_text(SNAKEFILE.replace('input: "source"\n', 'input: "source", "read/0"\n'))
-    (tmp_path / "source").touch()
+def test_a_script_that_cannot_be_read_is_still_found(driver, folder):
+    (folder / "make.py").unlink()
     command = [PYTHON, ROOT / "workflow/patched_snakemake.py", "--dry-run", "--cores", "1"]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert found.returncode
+    assert "make.py" in found.stdout + found.stderr
+
+
+def test_a_cycle_is_still_found(driver, folder):
+    (folder / "Snakefile").write_text(SNAKEFILE.replace('input: "source"\n', 'input: "source", "read/0"\n'))
+    command = [PYTHON, ROOT / "workflow/patched_snakemake.py", "--dry-run", "--cores", "1"]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert found.returncode
     assert "Cyclic" in found.stdout
