@@ -45,11 +45,14 @@ DRIVER = ROOT / ".driver"
 TESTING = ROOT / ".driver-test"
 CLUSTER = ROOT / ".driver-slurm"
 ENVIRONMENTS = ROOT / ".envs"
-WORKING = ROOT / ".snakemake"
+LOCK = ".snakemake/run.lock"
 STANDIN = ROOT / "workflow" / "conda_standin"
 REQUIREMENTS = ROOT / "requirements"
-REPORT = ROOT / "results" / "report.zip"
-PAGE = ROOT / "results" / "report.html"
+REPORT = Path("results/report.zip")
+PAGE = Path("results/report.html")
+
+# Where packages come from, for workflow/patched_snakemake.py.
+PACKAGES = "GEOM2MSM_PACKAGES"
 
 # pip's setting -> uv's variable, and what uv separates several values with
 UV_VARIABLES = {
@@ -165,41 +168,49 @@ def run_workflow(arguments: list[str], *, driver: Path = DRIVER) -> int:
     """Snakemake with conda or its stand-in; after a plain default run, its own report too; says where the page is."""
     environment, envs = deployment(driver)
     command = snakemake_command(arguments, envs, interactive=sys.stderr.isatty(), driver=driver)
-    before, started, logs = modified(PAGE), time.time(), snakemake_logs()
-    with at_work():
+    folder = working_folder(arguments)
+    page = folder / PAGE
+    before, started, logs = modified(page), time.time(), snakemake_logs(folder)
+    with at_work(folder):
         code = run(command, environment)
-        if code == 0 and is_default_run(arguments) and not is_newest(REPORT):
-            code = run([*command, "--report", str(REPORT.relative_to(ROOT))], environment)
+        if code == 0 and is_default_run(arguments) and not is_newest(ROOT / REPORT):
+            code = run([*command, "--report", str(REPORT)], environment)
     if code:
-        say_last_words(snakemake_logs() - logs, started=started)
-    if code == 0 and modified(PAGE) > (0 if is_default_run(arguments) else before):
-        say(f"the report is {PAGE.relative_to(ROOT)}: open it in any browser, it needs no other file")
+        say_last_words(folder, snakemake_logs(folder) - logs, started=started)
+    if code == 0 and modified(page) > (0 if is_default_run(arguments) else before):
+        shown = page.relative_to(ROOT) if page.is_relative_to(ROOT) else page
+        say(f"the report is {shown}: open it in any browser, it needs no other file")
     return code
 
 
+def working_folder(arguments: list[str]) -> Path:
+    """The folder that Snakemake reads and writes in: here, or where --directory says."""
+    given, _ = own_options().parse_known_args(arguments)
+    return (ROOT / (given.directory or ".")).resolve()
+
+
 @contextlib.contextmanager
-def at_work():
-    """Hold a lock that any number of run.py can share, by which each can tell whether another is at work here."""
+def at_work(folder: Path):
+    """Hold a lock that any number of run.py can share, by which each can tell whether another is at work there."""
     import fcntl
 
-    WORKING.mkdir(exist_ok=True)
-    with open(WORKING / "run.lock", "w") as lock:
+    (folder / ".snakemake").mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         # Snakemake inherits it: the lock lasts as long as that is at work, even if run.py alone is killed.
         os.set_inheritable(lock.fileno(), True)
         yield
 
 
-def snakemake_logs() -> set[Path]:
+def snakemake_logs(folder: Path) -> set[Path]:
     """The logs that Snakemake itself has written, one of every run."""
-    return set((WORKING / "log").glob("*.log"))
+    return set((folder / ".snakemake/log").glob("*.log"))
 
 
-def say_last_words(logs: set[Path], *, started: float) -> None:
+def say_last_words(folder: Path, logs: set[Path], *, started: float) -> None:
     """For each job that failed since the start, its rule, its log and its last sentence; or why none began."""
-    words = [repr(started), str(WORKING / "run.lock"), *map(str, sorted(logs))]
-    command = package_command("last_words", words)
-    found = subprocess.run(command, env=package_environment(), stdout=subprocess.PIPE, text=True).stdout
+    command = package_command("last_words", [repr(started), LOCK, *map(str, sorted(logs))])
+    found = subprocess.run(command, env=package_environment(), cwd=folder, stdout=subprocess.PIPE, text=True).stdout
     for line in found.splitlines():
         say(line)
 
@@ -219,8 +230,8 @@ def show_status(arguments: list[str]) -> int:
     summary = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if summary.returncode:
         return summary.returncode
-    table = subprocess.run(package_command("status", []), env=package_environment(), input=summary.stdout, text=True)
-    return table.returncode
+    options = {"env": package_environment(), "cwd": working_folder(arguments), "text": True}
+    return subprocess.run(package_command("status", []), input=summary.stdout, **options).returncode
 
 
 def package_command(module: str, arguments: list[str]) -> list[str]:
@@ -238,13 +249,14 @@ def deployment(driver: Path = DRIVER) -> tuple[dict[str, str], Path]:
     path = [str(driver / "bin"), os.environ.get("PATH", os.defpath)]
     if shutil.which("conda"):
         say("using conda: packages come from conda-forge")
-        return os.environ | {"PATH": os.pathsep.join(path)}, ENVIRONMENTS / "conda"
+        return os.environ | {"PATH": os.pathsep.join(path), PACKAGES: "conda"}, ENVIRONMENTS / "conda"
     mamba = " (mamba was found, but Snakemake needs the conda command)" if shutil.which("mamba") else ""
     say(f"no conda found{mamba}: building the same pins with uv from PyPI")
     path.insert(0, str(STANDIN / "bin"))
     # Snakemake hashes the env file only: new tested versions must make new environments.
     recipe = digest((REQUIREMENTS / "constraints.txt").read_bytes(), (STANDIN / "bin/conda").read_bytes())
-    return with_uv() | {"PATH": os.pathsep.join(path)}, ENVIRONMENTS / f"uv-{recipe[:8]}"
+    envs = ENVIRONMENTS / f"uv-{recipe[:8]}"
+    return with_uv() | {"PATH": os.pathsep.join(path), PACKAGES: envs.name}, envs
 
 
 def snakemake_command(arguments: list[str], envs: Path, *, interactive: bool, driver: Path = DRIVER) -> list[str]:
@@ -265,13 +277,14 @@ def own_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for names in (("-c", "--cores"), ("-j", "--jobs"), ("--profile",), ("--workflow-profile",), ("--logger",)):
         parser.add_argument(*names, nargs="?", const="all")
+    parser.add_argument("-d", "--directory")
     return parser
 
 
 def is_default_run(arguments: list[str]) -> bool:
     """Whether everything was asked for: no target and no option but the number of cores."""
     given, rest = own_options().parse_known_args(arguments)
-    return not rest and not (given.profile or given.workflow_profile)
+    return not rest and not (given.profile or given.workflow_profile or given.directory)
 
 
 def modified(file: Path) -> float:

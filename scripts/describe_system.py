@@ -26,6 +26,8 @@ def main(
     wildcards = {"system": name, "encoder": settings["encoder"], "model": models[0]}
     params = settings["msm"] | settings["trajectories"] | {"name": models[0], "names": models}
     shown = read_figures(figures, images, drawings, tables, captions, system=name, wildcards=wildcards, params=params)
+    # The last files are those of states that were asked for but not found.
+    found = structures[: model["n_macrostates"]]
     content = judged | page_tables.numbers(model, pd.read_csv(states), pd.read_csv(rates))
     content |= page_tables.sources(trajectories, check, artefacts=[judged, model, check, *trajectories])
     content |= {
@@ -34,7 +36,7 @@ def main(
         "baseline": models[1],
         "annotation": page_tables.annotation_rows(pd.read_csv(annotation)),
         "key_figures": page_tables.key_figures(model, trajectories),
-        "structures": [attachment(path, label="PDB", name=f"{name}-{Path(path).name}") for path in structures],
+        "structures": [attachment(path, label="PDB", name=f"{name}-{Path(path).name}") for path in found],
         "figure_groups": grouped(shown),
         "shown": figures,
         "seeds": page_tables.seeds_in_words(settings),

@@ -4,9 +4,9 @@ import logging
 
 import numpy as np
 
-from geom2msm.hidden_markov import NotEstimable, fit_hidden_model, hidden_table, hidden_verdict
+from geom2msm.hidden_markov import fit_hidden_model, hidden_table, hidden_verdict
 from geom2msm.joined_store import read_discrete_runs
-from geom2msm.judgement import write_verdict
+from geom2msm.judgement import NotEstimable, write_verdict
 from geom2msm.log import log_to
 from geom2msm.markov import MarkovModel, MsmSettings, explained, sample_posterior
 from geom2msm.provenance import provenance

@@ -5,7 +5,7 @@ import json
 from geom2msm.joined_store import read_discrete_runs
 from geom2msm.kinetics import model_summary, rate_table, state_table
 from geom2msm.log import log_to
-from geom2msm.markov import MsmSettings, count_transitions, estimate_model, sample_posterior
+from geom2msm.markov import MsmSettings, count_transitions, estimate_model, model_of_one, sample_posterior
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.states import (
     count_visits,
@@ -24,14 +24,20 @@ def main(
     chosen = MsmSettings(**settings)
     runs = read_discrete_runs(dtrajs)
     lag_frames = frames(lag_ps=chosen.lag_ps, frame_interval_ps=runs.frame_interval_ps)
-    model = estimate_model(count_transitions(runs.dtrajs, lag_frames=lag_frames, n_microstates=runs.n_microstates))
+    counts = count_transitions(runs.dtrajs, lag_frames=lag_frames, n_microstates=runs.n_microstates)
+    model = estimate_model(counts) if len(counts.active) > 1 else model_of_one(counts)
     posterior = sample_posterior(model, n_samples=chosen.n_posterior_samples, seed=chosen.seed)
     macrostates = find_macrostates(model, n_macrostates=chosen.n_macrostates)
     macrostate = macrostate_of_microstate(model, macrostates)
     visits = count_visits(
-        [macrostate[dtraj] for dtraj in runs.dtrajs], n_macrostates=chosen.n_macrostates, coring_frames=lag_frames
+        [macrostate[dtraj] for dtraj in runs.dtrajs],
+        n_macrostates=macrostates.memberships.shape[1],
+        coring_frames=lag_frames,
     )
-    found = model_summary(model, posterior, chosen, temperature_K=temperature_K, n_trajectories=len(runs.dtrajs))
+    n_trajectories = len(runs.dtrajs)
+    found = model_summary(
+        model, posterior, macrostates, chosen, temperature_K=temperature_K, n_trajectories=n_trajectories
+    )
     found["provenance"] = provenance(inputs={"dtrajs": dtrajs}, settings=settings)
     with replace_when_complete(msm) as part, part.open("wb") as file:
         save_model(file, model, macrostates, lag_ps=chosen.lag_ps, n_processes=chosen.n_processes)

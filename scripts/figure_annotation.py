@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from geom2msm.annotation import axis_label
+from geom2msm.annotation import axis_label, largest_differences
 from geom2msm.log import log_to
 from geom2msm.style import save_figure, start_figure, state_color
 
@@ -13,10 +13,7 @@ COLUMNS, MAX_PANELS = 4, 16
 
 def most_telling(annotation: pd.DataFrame) -> list[str]:
     """At most 16 observables, in their order: those whose means differ most between states, in spreads of frames."""
-    by_observable = annotation.groupby("observable", sort=False)
-    means, spread = by_observable["mean"], by_observable.standard_deviation.mean()
-    difference = (means.max() - means.min()) / spread.where(spread > 0)
-    # What never changes, such as the strands of a helical peptide, has no spread.
+    difference = largest_differences(annotation)
     chosen = set(difference.dropna().sort_values(ascending=False, kind="stable").index[:MAX_PANELS])
     return [name for name in difference.index if name in chosen]
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, start_figure, state_color
+from geom2msm.style import save_figure, save_reasons, start_figure, state_color
 
 LARGEST_AREA, SMALLEST_AREA = 400, 4
 
@@ -43,6 +43,9 @@ def main(committors: str, memberships: str, verdict: str, style: str, pdf: str, 
     found = json.loads(Path(verdict).read_text())
     places = pd.read_csv(memberships).filter(regex="^microstate$|^variable_")
     microstates = pd.read_csv(committors).merge(places, on="microstate")
+    if not found["source_states"]:
+        save_reasons(style, microstates, found["reasons"], pdf=pdf, png=png, csv=table)
+        return
     figure, axes = start_figure(style, columns=2, panels=(1, 2))
     plot_committor_map(axes[0, 0], microstates)
     figure.colorbar(axes[0, 0].collections[0], ax=axes[0, 0], label="committor")

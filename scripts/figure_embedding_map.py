@@ -34,7 +34,7 @@ def plot_states(ax: Axes, points: pd.DataFrame) -> None:
 def percent_alike(separation: dict, kind: str) -> str:
     """How many neighbors are alike, in words."""
     alike, chance = separation[f"{kind}_alike"], separation[f"{kind}_by_chance"]
-    return "only one" if alike is None else f"{alike:.0%} of neighbors alike (chance {chance:.0%})"
+    return "nothing to compare" if alike is None else f"{alike:.0%} of neighbors alike (chance {chance:.0%})"
 
 
 def main(points: str, scores: str, style: str, pdf: str, png: str, table: str) -> None:

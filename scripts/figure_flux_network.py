@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from geom2msm.judgement import read_json
 from geom2msm.log import log_to
 from geom2msm.network import draw_arrow, draw_node, place_nodes
-from geom2msm.style import save_figure, short_number, start_figure
+from geom2msm.style import save_figure, save_reasons, short_number, start_figure
 
 WIDEST, LABELLED_SHARE, LISTED_PATHWAYS, HEIGHT = 5.0, 0.05, 8, 1.0
 
@@ -42,16 +42,17 @@ def plot_pathways(ax: Axes, pathways: pd.DataFrame) -> None:
 def main(fluxes: str, pathways: str, committors: str, verdict: str, style: str, pdf: str, png: str, table: str) -> None:
     """Average committors over macrostates, draw network and pathways."""
     found, flux = read_json(verdict), pd.read_csv(fluxes)
-    weighted = pd.read_csv(committors).eval("committor = committor * probability")
-    states = weighted.groupby("state", as_index=False)[["probability", "committor"]].sum()
+    states = pd.read_csv(committors).eval("committor = committor * probability").groupby("state", as_index=False).sum()
     states["committor"] /= states.probability
+    if not found["source_states"]:
+        return save_reasons(style, flux, found["reasons"], pdf=pdf, png=png, csv=table)
     figure, axes = start_figure(style, columns=2, panels=(1, 2))
     plot_flux_network(axes[0, 0], states, flux)
     plot_pathways(axes[0, 1], pd.read_csv(pathways))
     rate, *bounds = (found[f"total_flux_per_ns{end}"] for end in ("", "_lower", "_upper"))
     interval = "no interval" if None in bounds else f"95 % interval {' to '.join(map(short_number, bounds))}"
     figure.suptitle(f"{short_number(rate)} transitions per ns in equilibrium ({interval})")
-    save_figure(figure, flux, pdf=pdf, png=png, csv=table)
+    return save_figure(figure, flux, pdf=pdf, png=png, csv=table)
 
 
 if __name__ == "__main__":

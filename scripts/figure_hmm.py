@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import log_axis, save_figure, start_figure, time_unit, timescale_name
+from geom2msm.style import log_axis, save_figure, start_figure, time_unit, timescale_name, write_reasons
 
 APART = 0.12
 
@@ -39,9 +39,7 @@ def main(hmm: str, style: str, pdf: str, png: str, table: str) -> None:
     populations, timescales = axes.flat
     figure.suptitle(found["verdict"])
     if rows.empty:
-        populations.text(0, 0.5, "\n".join(found["reasons"]), wrap=True, va="center")
-        for ax in axes.flat:
-            ax.set_axis_off()
+        write_reasons(axes, found["reasons"])
     else:
         times = rows[rows.quantity == "timescale_ps"]
         unit, unit_ps = time_unit(times.plain.astype(float))

@@ -50,7 +50,7 @@ def main(memberships: str, spectrum: str, verdict: str, style: str, pdf: str, pn
     plot_memberships(axes[0, 1], microstates)
     gap = f"{found['gap']:.2g}" if found["gap"] else "not estimable"
     axes[0, 0].set_title(f"gap $t_{{{n_states}}}/t_{{{n_states + 1}}}$: {gap}")
-    axes[0, 1].set_title(f"crispness {found['crispness']:.2f}")
+    axes[0, 1].set_title(f"crispness {found['crispness']:.2f}" if found["crispness"] else "one state")
     state_legend(figure, range(1, n_states + 1))
     save_figure(figure, microstates, pdf=pdf, png=png, csv=table)
 

@@ -17,7 +17,7 @@ def plot_curve(ax: Axes, bins: pd.DataFrame) -> None:
     """Mean and standard deviation of a function in the bins of an observable, and the part that this explains."""
     ax.plot(bins.value, mean := bins["mean"], color="0")
     ax.fill_between(bins.value, mean - bins.standard_deviation, mean + bins.standard_deviation, color="0.8", lw=0)
-    ax.set_title(f"function {bins.function.iloc[0]}, {bins.explained.iloc[0]:.0%} explained", pad=2)
+    ax.set_title(f"{bins.variable.iloc[0]}, {bins.explained.iloc[0]:.0%} explained", pad=2)
 
 
 def plot_plane(ax: Axes, bins: pd.DataFrame) -> None:
@@ -35,23 +35,23 @@ def main(
     known, frames = read_attributes(observables[0]), read_weighted_frames(states, msm)
     values = read_beside(observables, "observables", like=states).astype(float)
     functions = read_array(variables, "variables")[:, :MAX_FUNCTIONS].astype(float)
+    names, units = (read_attributes(variables)[key][:MAX_FUNCTIONS] for key in ("names", "units"))
     labels = dict(zip(known["names"], map(axis_label, known["names"], known["units"]), strict=True))
-    each_for = read_frames_stood_for(observables, like=states)
-    tables = [curves := all_curves(values, functions, frames.weight, known["names"], each_for=each_for)]
+    each = read_frames_stood_for(observables, like=states)
+    tables = [curves := all_curves(values, functions, frames.weight, known["names"], variables=names, each_for=each)]
     chosen = telling(curves, n_most=MAX_OBSERVABLES)
-    panels = (len(chosen) + 1, functions.shape[1])
+    panels = (len(chosen) + 1, len(names))
     figure, axes = start_figure(style, columns=2, height=0.4 + 0.65 * panels[0], panels=panels)
     x, y = (chosen * 2)[:2]
     pair = [known["names"].index(name) for name in (x, y)]
-    for number, column in enumerate(axes.T, start=2):
-        bins = plane(*values[:, pair].T, functions[:, number - 2], frames.weight * each_for[:, pair].max(axis=1))
-        plot_plane(column[0], bins)
-        column[0].set(xlabel=labels[x], ylabel=labels[y], title=f"function {number} (standard deviations)")
-        tables.append(bins.dropna().assign(observable=x, other_observable=y, function=number))
+    for column, variable, unit, function in zip(axes.T, names, units, functions.T, strict=True):
+        plot_plane(column[0], bins := plane(*values[:, pair].T, function, frames.weight * each[:, pair].max(axis=1)))
+        column[0].set(xlabel=labels[x], ylabel=labels[y], title=axis_label(variable, unit))
+        tables.append(bins.dropna().assign(observable=x, other_observable=y, variable=variable))
         for ax, name in zip(column[1:], chosen, strict=True):
-            plot_curve(ax, curves[(curves.observable == name) & (curves.function == number)])
+            plot_curve(ax, curves[(curves.observable == name) & (curves.variable == variable)])
             ax.set_xlabel(labels[name])
-    figure.supylabel("singular function (standard deviations)", fontsize="medium")
+    figure.supylabel(axis_label("variable of the model", units[0]), fontsize="medium")
     save_figure(figure, pd.concat(tables), pdf=pdf, png=png, csv=table)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, short_number, start_figure, state_color, time_unit
+from geom2msm.style import ONE_STATE, save_figure, save_reasons, short_number, start_figure, state_color, time_unit
 
 
 def plot_passage_times(ax: Axes, rates: pd.DataFrame) -> None:
@@ -33,6 +33,9 @@ def plot_passage_times(ax: Axes, rates: pd.DataFrame) -> None:
 def main(rates: str, style: str, pdf: str, png: str, table: str) -> None:
     """Read passage times and write them out, in the unit that reads best."""
     times = pd.read_csv(rates)
+    if times.empty:
+        save_reasons(style, times, ONE_STATE, pdf=pdf, png=png, csv=table)
+        return
     unit, unit_ps = time_unit(times.mfpt_ps)
     in_unit = {name.removesuffix("_ps"): times[name] / unit_ps for name in times if name.endswith("_ps")}
     figure, axes = start_figure(style, columns=1, height=0.3 + 0.16 * float(times.from_state.max()))

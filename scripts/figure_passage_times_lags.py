@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from geom2msm.log import log_to
-from geom2msm.style import log_axis, save_figure, start_figure, state_color, time_unit
+from geom2msm.style import ONE_STATE, log_axis, save_figure, save_reasons, start_figure, state_color, time_unit
 
 
 def plot_passage_times_lags(ax: Axes, pair: pd.DataFrame) -> None:
@@ -32,6 +32,9 @@ def plot_passage_times_lags(ax: Axes, pair: pd.DataFrame) -> None:
 def main(passage_times: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw every ordered pair of states on common axes, from-states downwards and to-states to the right."""
     times = pd.read_csv(passage_times)
+    if times.empty:
+        save_reasons(style, times, ONE_STATE, pdf=pdf, png=png, csv=table)
+        return
     lag_unit, lag_unit_ps = time_unit(times.lag_ps)
     unit, unit_ps = time_unit(times.mfpt_ps)
     in_unit = {name.removesuffix("_ps"): times[name] / unit_ps for name in times if name.startswith("mfpt")}

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from geom2msm.log import log_to
 from geom2msm.network import draw_arrow, draw_node, equilibrium_flux, on_circle, place_nodes
-from geom2msm.style import save_figure, short_number, start_figure, state_color, time_unit
+from geom2msm.style import ONE_STATE, save_figure, save_reasons, short_number, start_figure, state_color, time_unit
 
 WIDTHS, BEND, HALF_WIDTH, HALF_HEIGHT = (0.5, 4.0), 0.24, 1.8, 1.4
 
@@ -39,6 +39,9 @@ def main(states: str, rates: str, msm: str, style: str, pdf: str, png: str, tabl
     """Read states, passage times and flux and draw the network, larger if there are many states."""
     known = pd.read_csv(states)
     times = pd.read_csv(rates).merge(equilibrium_flux(msm), on=["from_state", "to_state"])
+    if times.empty:
+        save_reasons(style, times, ONE_STATE, pdf=pdf, png=png, csv=table)
+        return
     columns, height = (2, 2.0) if len(known) > 3 else (1, 1.2)
     figure, axes = start_figure(style, columns=columns, height=height)
     handles = plot_rates_network(axes[0, 0], known, times)

@@ -41,7 +41,8 @@ def main(relaxation: str, verdict: str, style: str, pdf: str, png: str, table: s
     for ax in axes.flat:
         ax.set_xlabel(f"time ({unit})")
         log_axis(ax, "x")
-        ax.legend(handletextpad=0.3)
+        if ax.has_data():
+            ax.legend(handletextpad=0.3)
     worst = found["largest_deviation_in_errors"]
     figure.suptitle(found["verdict"] + ("" if worst is None else f": the largest deviation is {worst:.1f} errors"))
     save_figure(figure, curves, pdf=pdf, png=png, csv=table)

@@ -16,15 +16,14 @@ def plot_estimates(ax: Axes, rows: pd.DataFrame, names: tuple[str, ...]) -> None
 
     `rows` has the columns name, and reversible and nonreversible, both with _lower and _upper.
     """
-    place = np.arange(len(rows))
     for name in names:
         shift = APART * (names.index(name) - (len(names) - 1) / 2)
         errors = [rows[name] - rows[f"{name}_lower"], rows[f"{name}_upper"] - rows[name]]
         shade, marker = ("0.1", "o") if name == "reversible" else ("0.55", "s")
-        label = name.replace("non", "non-")
-        ax.errorbar(place + shift, rows[name], np.clip(errors, 0, None), color=shade, fmt=marker, label=label)
-    ax.set_xticks(place, rows.name.str.replace("-", "→"))
-    ax.set_xlim(-0.5, len(rows) - 0.5)
+        look = {"color": shade, "fmt": marker, "label": name.replace("non", "non-")}
+        ax.errorbar(np.arange(len(rows)) + shift, rows[name], np.clip(errors, 0, None), **look)
+    ax.set_xticks(range(len(rows)), [name.replace("-", "→") for name in rows.name])
+    ax.set_xlim(-0.5, max(1, len(rows)) - 0.5)
 
 
 def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None:
@@ -39,11 +38,12 @@ def main(reversibility: str, style: str, pdf: str, png: str, table: str) -> None
     largest = currents.sort_values("difference_in_errors", ascending=False, kind="stable").head(MAX_CURRENTS)
     figure, axes = start_figure(style, columns=2, panels=(1, 3))
     plot_estimates(axes[0, 0], populations, MODELS)
-    plot_estimates(axes[0, 1], times.assign(name=times.name.astype(int).map(timescale_name), **in_unit), MODELS)
+    plot_estimates(axes[0, 1], times.assign(name=[timescale_name(int(name)) for name in times.name], **in_unit), MODELS)
     plot_estimates(axes[0, 2], largest, MODELS[1:])
     axes[0, 0].set(xlabel="state", ylabel="population", ylim=(0, None))
     axes[0, 1].set(xlabel="process", ylabel=f"implied timescale ({unit})")
-    log_axis(axes[0, 1], "y")
+    if len(times):
+        log_axis(axes[0, 1], "y")
     axes[0, 2].set(xlabel="states (numbers) or sets (letters)", ylabel="net current / sum of both directions")
     axes[0, 2].axhline(0, color="0.7", linewidth=0.7, zorder=0)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.style import save_figure, start_figure, state_color
+from geom2msm.style import ONE_STATE, save_figure, save_reasons, start_figure, state_color
 
 
 def errors(states: pd.DataFrame, column: str) -> np.ndarray:
@@ -33,6 +33,9 @@ def plot_stationary_populations(populations: Axes, free_energies: Axes, states: 
 def main(states: str, style: str, pdf: str, png: str, table: str) -> None:
     """Read the table of states and draw it."""
     known = pd.read_csv(states)
+    if known.probability.isna().all():
+        save_reasons(style, known, ONE_STATE, pdf=pdf, png=png, csv=table)
+        return
     figure, axes = start_figure(style, columns=1, panels=(1, 2))
     plot_stationary_populations(*axes.flat, known)
     save_figure(figure, known, pdf=pdf, png=png, csv=table)

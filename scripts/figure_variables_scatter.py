@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
-from geom2msm.scattered import TIME, sampled_frames
+from geom2msm.scattered import TIME, sampled_frames, variable_names
 from geom2msm.sticks import draw_sticks
 from geom2msm.style import save_figure, start_figure, state_color, state_legend
 
@@ -30,12 +30,11 @@ def plot_frames(ax: Axes, drawn: pd.DataFrame, *, functions: tuple[str, ...]) ->
 
 
 def main(
-    states: str, variables: str, frames: list[str], structures: list[str], style: str,
-    pdf: str, png: str, table: str,
-) -> None:  # fmt: skip
+    states: str, variables: str, frames: list[str], structures: list[str], style: str, pdf: str, png: str, table: str
+) -> None:
     """Draw the planes of the three slowest functions, all three in space, and one structure per state."""
     drawn = sampled_frames(states, variables, frames)
-    functions = [name for name in drawn if name.startswith("function")]
+    functions, structures = variable_names(variables), structures[: (drawn.role == "representative").sum()]
     spaces = list(combinations(functions, 2)) + [tuple(functions)] * (len(functions) == 3) or [(TIME, functions[0])]
     rows = 1 + -(-len(structures) // COLUMNS)
     figure, axes = start_figure(style, columns=2, height=0.2 + 0.62 * rows, panels=(rows, COLUMNS))
@@ -44,7 +43,8 @@ def main(
     for ax, space in zip(axes[0], spaces, strict=False):
         if len(space) == 3:
             ax.remove()
-            look = {"title": "function 2 →, 3 ↗, 4 ↑", "xticklabels": [], "yticklabels": [], "zticklabels": []}
+            title = "{} →, {} ↗, {} ↑".format(space[0], *(name.split()[-1] for name in space[1:]))
+            look = {"title": title, "xticklabels": [], "yticklabels": [], "zticklabels": []}
             ax = figure.add_subplot(ax.get_subplotspec(), projection="3d", **look)
             ax.set_box_aspect(None, zoom=0.85)
         plot_frames(ax, drawn, functions=space)

@@ -18,9 +18,10 @@ CHUNK_FRAMES = 65_536
 AXES = {"variables": ("frame", "dimension"), "state": ("frame",), "state_probabilities": ("frame", "state")}
 
 
-def described_by(sources: Sequence[str], weights: str, split: str, model: Projector) -> dict:
+def described_by(sources: Sequence[str], weights: str, split: str, model: Projector, *, n_variables: int) -> dict:
     """The attributes of the store."""
     known = {"system": read_attributes(sources[0])["system"], "frame_interval_ps": read_frame_interval_ps(sources)}
+    known |= model.named(n_variables=n_variables)
     if model.state_centers is not None:
         known["state_centers"] = model.state_centers
     inputs = {path: path for path in [*sources, weights, split]}
@@ -42,7 +43,7 @@ def main(sources: list[str], weights: str, split: str, variables: str) -> None:
         n_frames=len(time_ps),
         chunk_frames=CHUNK_FRAMES,
         layout=layout,
-        attributes=described_by(sources, weights, split, model),
+        attributes=described_by(sources, weights, split, model, n_variables=example["variables"].shape[1]),
     )
     pieces = project_from(sources, model, first_frame=store.frames_done)
     for chunk in chunked(({"variables": piece} for piece in pieces), CHUNK_FRAMES):

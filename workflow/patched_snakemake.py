@@ -1,4 +1,4 @@
-"""Snakemake without some of its costs; called like snakemake itself, by run.py.
+"""Snakemake without some of its costs and surprises; called like snakemake itself, by run.py.
 
 As long as jobs wait for free cores, Snakemake (9.27, scheduling/job_scheduler.py) looks for jobs to start once a
 second, and every job that ends begins another such series of looks: after a thousand jobs it looks a thousand times a
@@ -9,11 +9,15 @@ While it plans, Snakemake does for every job what one time would do; with forty 
 remembers which rule makes a file (it is made to, but remembers only files that no rule makes), the parameters of a
 function, and that a rule's script can be read. Python looks for unused objects less often, and not at all at the end.
 
+Snakemake takes the folder of an environment for a part of what is in it, so that all results would be made anew once
+the repository or the environments are moved. Here only the environment's file and the source of packages count.
+
 Jobs on a cluster, and whoever calls `snakemake`, use it as it is.
 """
 
 import functools
 import gc
+import os
 import sys
 import threading
 
@@ -22,6 +26,7 @@ import snakemake.jobs
 import snakemake.rules
 from snakemake.cli import main
 from snakemake.dag import DAG, ScriptProcessor
+from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 # Python's own are 700, 10, 10, but of a plan's millions of objects nearly all stay.
@@ -29,6 +34,7 @@ COLLECTION = (100_000, 50, 100)
 
 find_producer = DAG.update
 read_script = ScriptProcessor.process_job
+software_and_place = PersistenceBase._software_stack_hash
 parameters_of = functools.cache(snakemake.common.get_function_params)
 
 
@@ -60,11 +66,20 @@ def read_script_once(processor: ScriptProcessor, job: snakemake.jobs.Job) -> Non
         read.add(job.rule.name)
 
 
+def software_of(persistence: PersistenceBase, job: snakemake.jobs.Job) -> str:
+    """What says whether a result was made with other packages: the job's environment file, and where they come from."""
+    packages = os.environ.get("GEOM2MSM_PACKAGES")
+    if packages is None or job.conda_env is None or job.container_img_url:
+        return software_and_place(persistence, job)
+    return f"{job.conda_env.content_hash} {packages}"
+
+
 def patch_snakemake() -> None:
     """Put the functions of this file in place of Snakemake's own."""
     JobScheduler._schedule_reevalutation = plan_one_look
     DAG.update = find_producer_once
     ScriptProcessor.process_job = read_script_once
+    PersistenceBase._software_stack_hash = software_of
     for module in (snakemake.common, snakemake.jobs, snakemake.rules):
         module.get_function_params = parameters_of
 

@@ -156,10 +156,25 @@ def annotate(
             away, weight = wrapped(away) if circular else away, weighted.weight[used]
             quantiles = means.mean[state] + weighted_quantiles(away, weight)
             rows.append({
-                "state": state + 1, "observable": name, "unit": unit, "mean": means.mean[state],
+                "state": state + 1, "observable": name, "unit": unit, "periodic": circular, "mean": means.mean[state],
                 "mean_lower": means.lower[state], "mean_upper": means.upper[state],
                 "standard_deviation": np.sqrt(weight @ away**2 / weight.sum()) if len(away) else np.nan,
                 **{f"quantile_{q:g}": value for q, value in zip(QUANTILES, quantiles, strict=True)},
                 "n_frames": int(used.sum()), "n_blocks": means.n_blocks[state],
             })  # fmt: skip
     return pd.DataFrame(rows).sort_values("state", kind="stable")
+
+
+def largest_differences(annotation: pd.DataFrame) -> pd.Series:
+    """Per observable of the table, that between the means of any two states, in spreads of the frames.
+
+    Angles that meet themselves at 180 degrees differ by the shorter way round. NaN for what never changes, such as the
+    strands of a helical peptide.
+    """
+    found = {}
+    for name, rows in annotation.groupby("observable", sort=False):
+        means, spread = rows["mean"].to_numpy(float), rows.standard_deviation.mean()
+        away = means[:, None] - means
+        away = np.abs(wrapped(away) if rows.periodic.all() else away)
+        found[name] = np.nanmax(away, initial=0) / spread if spread > 0 else np.nan
+    return pd.Series(found)

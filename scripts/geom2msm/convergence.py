@@ -62,22 +62,22 @@ def convergence_table(
 
     `quantity` is t2, t3, … (in ps) or "population" followed by the number of a macrostate of the whole model.
     """
-    macrostate = macrostate_of_microstate(model, macrostates)
+    macrostate, n_states = macrostate_of_microstate(model, macrostates), macrostates.memberships.shape[1]
     tables = []
     for part in PARTS:
         try:
-            table = _estimates([part.of(dtraj) for dtraj in dtrajs], model, macrostate, settings)
+            table = _estimates([part.of(dtraj) for dtraj in dtrajs], model, macrostate, settings, n_states)
         except ValueError as error:
             logging.warning("%s %g %% of the data: not estimable: %s", part.end, 100 * part.fraction, error)
-            table = pd.DataFrame({"quantity": _quantities(settings)})
+            table = pd.DataFrame({"quantity": _quantities(settings, n_states)})
         tables.append(table.assign(end=part.end, fraction=part.fraction))
     columns = ["end", "fraction", "quantity", "estimate", "lower", "upper"]
     return pd.concat(tables, ignore_index=True).reindex(columns=columns)
 
 
-def _quantities(settings: MsmSettings) -> list[str]:
+def _quantities(settings: MsmSettings, n_states: int) -> list[str]:
     timescales = [f"t{process + 2}" for process in range(settings.n_processes)]
-    return timescales + [f"population {state + 1}" for state in range(settings.n_macrostates)]
+    return timescales + [f"population {state + 1}" for state in range(n_states)]
 
 
 def _estimates(
@@ -85,6 +85,7 @@ def _estimates(
     whole: MarkovModel,
     macrostate: Int[np.ndarray, " microstate"],
     settings: MsmSettings,
+    n_states: int,
 ) -> pd.DataFrame:
     counts = count_transitions(dtrajs, lag_frames=whole.counts.lag_frames, n_microstates=len(macrostate))
     model = estimate_model(counts)
@@ -92,12 +93,12 @@ def _estimates(
     times = timescale_table(model, posterior, lag_ps=settings.lag_ps, n_processes=settings.n_processes)
     owner = macrostate[counts.active]
     most_likely, samples = (
-        _populations(each, owner, n_macrostates=settings.n_macrostates)
+        _populations(each, owner, n_macrostates=n_states)
         for each in (model.stationary_distribution, posterior.stationary_distributions)
     )
     lower, upper = posterior.interval(samples)
     return pd.DataFrame({
-        "quantity": _quantities(settings),
+        "quantity": _quantities(settings, n_states),
         "estimate": np.concatenate([times.estimate_ps, most_likely]),
         "lower": np.concatenate([times.lower_ps, lower]),
         "upper": np.concatenate([times.upper_ps, upper]),

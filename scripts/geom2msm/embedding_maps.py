@@ -99,19 +99,39 @@ def like_neighbors(
     return float(np.mean([alike[labels == label].mean() for label in found])), float(np.mean(chance))
 
 
+def like_tokens(features: Float[np.ndarray, "frame token channel"], kinds: Sequence[str]) -> tuple[float, float] | None:
+    """How many of the ten nearest neighbors among the other tokens are of the kind of a token.
+
+    In other frames a token is like itself, whatever it knows of its kind. Mean over the kinds that more than one token
+    has, and what that would be by chance; None where no kind is told apart from another by its like.
+    """
+    n_frames, n_tokens, n_channels = features.shape
+    found, kind, n_alike = np.unique(kinds, return_inverse=True, return_counts=True)
+    rows = []
+    for token in np.flatnonzero(n_alike[kind] > 1) if len(found) > 1 else ():
+        others = np.delete(np.arange(n_tokens), token)
+        points, labels = features[:, others].reshape(-1, n_channels), np.tile(kind[others], n_frames)
+        search = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(points))).fit(points)
+        near = search.kneighbors(features[:, token], return_distance=False)
+        rows.append((kind[token], (labels[near] == kind[token]).mean(), (labels == kind[token]).mean()))
+    if not rows:
+        return None
+    alike, chance = pd.DataFrame(rows).groupby(0).mean().mean()
+    return float(alike), float(chance)
+
+
 def separation(
     features: Float[np.ndarray, "point channel"],
     residue_names: Sequence[str],
     states: Int[np.ndarray, " frame"],
 ) -> dict[str, float | None]:
-    """How well residue types, and the states of the frames among tokens of one residue, are told apart.
+    """How well residue types, among different tokens, and the states of the frames, token by token, are told apart.
 
-    States are compared token by token, frames that the Markov model dropped (state 0) are left out.
+    Frames that the Markov model dropped (state 0) are left out where states are compared.
     """
-    n_tokens, n_frames = len(residue_names), len(states)
-    kinds = np.unique(residue_names, return_inverse=True)[1]
-    by_residue = like_neighbors(features, np.tile(kinds, n_frames))
-    of_token = features.reshape(n_frames, n_tokens, -1)[states > 0].swapaxes(0, 1)
+    of_frames = features.reshape(len(states), len(residue_names), -1)
+    by_residue = like_tokens(of_frames, residue_names)
+    of_token = of_frames[states > 0].swapaxes(0, 1)
     by_state = [found for token in of_token if (found := like_neighbors(token, states[states > 0])) is not None]
     return {
         "residue_alike": by_residue and by_residue[0],

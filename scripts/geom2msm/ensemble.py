@@ -50,14 +50,19 @@ def summarize(scores: Sequence[Mapping]) -> dict[str, object]:
     """Mean and standard deviation over the members of each score that all have, and the fraction of successes.
 
     A member is a success if it found at least 90 % of what the best of its fold found: of its validation score above
-    that of the constant. Networks that got stuck found far less. Folds without a second member tell nothing.
+    that of the constant. Networks that got stuck found far less. In a fold where all are as low as noise, there is no
+    success. Folds without a second member tell nothing.
     """
     found: dict[str, object] = {"n_members": len(scores)}
     for name in SUMMARIZED:
         if all(name in member for member in scores):
             values = np.array([member[name] for member in scores])
             found[name] = {"mean": float(values.mean()), "sd": _deviation(values)}
-    compared = [_successes(values) for values in _by_fold(scores, "score_validation").values() if len(values) > 1]
+    compared = [
+        _successes(values, noise=_noise(scores))
+        for values in _by_fold(scores, "score_validation").values()
+        if len(values) > 1
+    ]
     return found | {
         "success_share": SUCCESS_SHARE,
         "success_fraction": float(np.concatenate(compared).mean()) if compared else None,
@@ -70,10 +75,15 @@ def _by_fold(scores: Sequence[Mapping], name: str) -> dict[int, Float[np.ndarray
     return {fold: np.array([member[name] for member in scores if member["fold"] == fold]) for fold in folds}
 
 
-def _successes(values: Float[np.ndarray, " member"]) -> Bool[np.ndarray, " member"]:
-    """Which members of one fold come close to the best of them."""
-    best = values.max()
-    return values >= best - (1 - SUCCESS_SHARE) * max(best - NOTHING, 0)
+def _noise(scores: Sequence[Mapping]) -> float:
+    """How far noise alone gets above the score of the constant: d² / N."""
+    return max(member["dimensions"] ** 2 / member["n_validation_pairs"] for member in scores)
+
+
+def _successes(values: Float[np.ndarray, " member"], *, noise: float) -> Bool[np.ndarray, " member"]:
+    """Which members of one fold come close to the best of them, if that found anything."""
+    best = values.max() - NOTHING
+    return (values - NOTHING >= SUCCESS_SHARE * best) & (best > noise)
 
 
 def _deviation(values: Float[np.ndarray, " member"]) -> float:

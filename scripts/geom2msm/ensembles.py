@@ -82,6 +82,19 @@ def choose_frames(
     })  # fmt: skip
 
 
+def in_their_files(chosen: pd.DataFrame, inventories: Mapping[str, Mapping]) -> pd.DataFrame:
+    """The table of frames with their times, and with the place and the time by which each is found in the raw file.
+
+    `frame` and `time_ps` count from the first frame and by the stride, as stores do; `file_frame` counts all frames of
+    the file from 0, and `file_time_ps` is what the file says, NaN where its times say nothing.
+    """
+    known = [inventories[name] for name in chosen.trajectory]
+    time_ps = chosen.frame * [each["frame_interval_ps"] for each in known]
+    first_ps = [each["checks"].get("first_time_ps", np.nan) for each in known]
+    file_frame = chosen.frame * [each["stride"] for each in known]
+    return chosen.assign(time_ps=time_ps, file_frame=file_frame, file_time_ps=time_ps + first_ps)
+
+
 def whole_residues(topology: mdtraj.Topology, inventory: Mapping) -> Int[np.ndarray, " atom"]:
     """The atoms of all residues that the selection touches, hydrogens included: no solvent."""
     selected = select_atoms(topology, inventory["selection"], file=inventory["topology"])

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import connected_components
 
-from geom2msm.judgement import Objections
+from geom2msm.judgement import NotEstimable, Objections
 from geom2msm.markov import (
     MarkovModel,
     Posterior,
@@ -32,10 +32,6 @@ from geom2msm.states import NOT_ACTIVE, Macrostates
 # The likelihood is summed over this many frames at most; what is left out are frames less than a lag from others.
 MAX_FRAMES = 200_000
 MAX_ITERATIONS = 500
-
-
-class NotEstimable(ValueError):
-    """A hidden Markov model that the data do not determine."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,8 @@ def fit_hidden_model(
 ) -> HiddenModel:  # fmt: skip
     """Most likely reversible hidden Markov model at the lag of the Markov model, with as many states as macrostates."""
     lag_frames, n_states = model.counts.lag_frames, macrostates.memberships.shape[1]
+    if n_states < 2:
+        raise NotEstimable("one state has no transitions")
     pieces = active_pieces(dtrajs, model)
     n_frames = sum(map(len, pieces))
     # Frames are looked at once per lag, beginning at every stride-th of the first ones.

@@ -10,6 +10,10 @@ from pathlib import Path
 from geom2msm.provenance import replace_when_complete
 
 
+class NotEstimable(ValueError):
+    """What the data do not determine, and why, in one sentence."""
+
+
 @dataclass(frozen=True)
 class Objections:
     """What speaks against a model, as sentences; the gravest kind gives the verdict.

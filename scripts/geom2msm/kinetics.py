@@ -50,9 +50,12 @@ def sampled_passage_times(
 
 
 def state_table(model: MarkovModel, posterior: Posterior, macrostates: Macrostates, visits: Visits) -> pd.DataFrame:
-    """One row per macrostate: stationary probability, free energy relative to state 1 in kT, and its sampling."""
+    """One row per macrostate: stationary probability, free energy relative to state 1 in kT, and its sampling.
+
+    A model of one microstate has no probabilities: nothing is known of the others.
+    """
     indicator = macrostates.indicator
-    probability = model.stationary_distribution @ indicator
+    probability = model.stationary_distribution @ indicator * (1.0 if len(model.transition_matrix) > 1 else np.nan)
     samples = posterior.stationary_distributions @ indicator
     lower, upper = posterior.interval(samples, around=probability)
     free_energy_kT = np.log(probability[0] / probability)
@@ -87,12 +90,14 @@ def rate_table(
 
 
 def model_summary(
-    model: MarkovModel, posterior: Posterior, settings: MsmSettings, *, temperature_K: float, n_trajectories: int
-) -> dict[str, object]:
+    model: MarkovModel, posterior: Posterior, macrostates: Macrostates, settings: MsmSettings,
+    *, temperature_K: float, n_trajectories: int,
+) -> dict[str, object]:  # fmt: skip
     """Lag, active set, what was dropped, timescales, spectral gaps t_i / t_(i+1); not estimable is None."""
     counts = model.counts
     # One more than macrostates need, to see whether a gap follows the last of them.
-    n_processes = max(settings.n_timescales, settings.n_macrostates)
+    n_macrostates = macrostates.memberships.shape[1]
+    n_processes = max(settings.n_timescales, n_macrostates)
     timescales = timescale_table(model, posterior, lag_ps=settings.lag_ps, n_processes=n_processes)
     timescales = timescales[["process", "estimate_ps", "lower_ps", "upper_ps"]]
     estimates = timescales.estimate_ps.to_numpy()
@@ -108,7 +113,8 @@ def model_summary(
         "fraction_of_frames_active": counts.fraction_of_frames,
         "fraction_of_counts_active": counts.fraction_of_counts,
         "independent_counts": float(counts.active_matrix.sum() / counts.lag_frames),
-        "n_macrostates": settings.n_macrostates,
+        "n_macrostates": n_macrostates,
+        "n_macrostates_asked": macrostates.n_asked,
         "conventions": CONVENTIONS,
         "dropped": [
             {"microstates": states.tolist(), "n_frames": int(counts.frames[states].sum())}

@@ -21,6 +21,7 @@ FINISHED = re.compile(r"^Finished jobid: (\d+)", re.MULTILINE)
 NO_RULE = re.compile(r"^No rule to produce (\S+) \(if", re.MULTILINE)
 LOCKED = re.compile(r"^LockException:", re.MULTILINE)
 STOPPED = re.compile(r"^Terminating processes on user request", re.MULTILINE)
+PAPERS = Path(__file__).parents[2] / "config/papers.yaml"
 TRACEBACK = "Traceback"
 # Commands of run.py and rules that collect files: words that are written after it.
 COMMANDS = ("status", "verify", "test", "slurm")
@@ -101,7 +102,7 @@ def main(started: str, lock: str, *logs: str) -> None:
     """Print the last words of every log that Snakemake has written of the run."""
     for log in logs:
         text = Path(log).read_text(encoding="utf-8", errors="replace")
-        papers = list(load_papers("config/papers.yaml")) if NO_RULE.search(text) else []
+        papers = list(load_papers(str(PAPERS))) if NO_RULE.search(text) else []
         for words in last_words(text, started=float(started), lock=Path(lock), papers=papers):
             print(words)
 

@@ -53,7 +53,8 @@ class MsmSettings:
 class Counts:
     """Sliding-window transition counts at one lag.
 
-    `connected_sets` are strongly connected, the one with the most counts first: the active set.
+    `connected_sets` are strongly connected. The first is the active set: of those of several microstates, the one with
+    the most counts.
     """
 
     lag_frames: int
@@ -102,6 +103,8 @@ def count_transitions(dtrajs: Sequence[Int[np.ndarray, " _"]], *, lag_frames: in
     counted = TransitionCountEstimator(lag_frames, "sliding", n_states=n_microstates).fit_fetch(list(dtrajs))
     sets = counted.connected_sets(sort_by_population=True)
     visited = [np.sort(each) for each in sets if counted.state_histogram[each].any()]
+    # A microstate that is never left may have the most frames, but there is nothing to model in it.
+    visited.sort(key=lambda each: len(each) < 2)
     histogram = counted.state_histogram.astype(np.int64)
     return Counts(lag_frames, np.asarray(counted.count_matrix, dtype=float), histogram, visited)
 
@@ -120,9 +123,22 @@ def estimate_model(counts: Counts) -> MarkovModel:
     return MarkovModel(counts, np.asarray(model.transition_matrix), np.asarray(model.stationary_distribution))
 
 
+def model_of_one(counts: Counts) -> MarkovModel:
+    """What is left where no two microstates are connected: the one with the most counts, of which nothing is predicted.
+
+    Its frames can be looked at, so it has a weight; what becomes of them is not known, so its transitions are NaN.
+    """
+    return MarkovModel(counts, np.full((1, 1), np.nan), np.ones(1))
+
+
 def why_no_intervals(counts: Counts) -> str | None:
     """Why no interval is given, and how many microstates the counts would be enough for; None where they are enough."""
     n_counts, n_active = counts.active_matrix.sum() / counts.lag_frames, len(counts.active)
+    if n_active < 2:
+        return (
+            f"no two microstates are connected in both directions at a lag of {counts.lag_frames} frames; shorten "
+            "msm.lag_ps, lower msm.n_microstates, or bring longer trajectories"
+        )
     if n_counts >= FEW_COUNTS_PER_STATE * n_active:
         return None
     enough_for = int(n_counts / FEW_COUNTS_PER_STATE)
@@ -146,6 +162,9 @@ def sample_posterior(model: MarkovModel, *, n_samples: int, seed: int) -> Poster
     effective = model.counts.active_matrix / model.counts.lag_frames
     if reason := why_no_intervals(model.counts):
         logging.warning("lag of %d frames: %s", model.counts.lag_frames, reason)
+    if len(effective) < 2:
+        only, unknown = np.zeros(1, dtype=int), np.full((n_samples, 1), np.nan)
+        return Posterior(only, only, unknown, np.ones((n_samples, 1)), counts_per_state=0.0)
     return draw_reversible(effective, model.stationary_distribution, n_samples=n_samples, seed=seed)
 
 

@@ -44,7 +44,8 @@ def asked_figures(papers: Mapping[str, Mapping], words: Sequence[str], *, folder
     parts = {part for word in words for part in re.split("[:,]", word)}
     asked = {}
     for target, figure in papers.items():
-        if target in words:
+        # Where another workflow uses this one, its rules have a prefix.
+        if any(word == target or word.endswith(f"_{target}") for word in words):
             if sentence := refusal(target, figure, folder=folder):
                 raise ConfigError(sentence)
             asked[target] = figure

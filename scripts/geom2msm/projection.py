@@ -62,6 +62,16 @@ class Projector:
             return cls(weights, ("features",), layout.channels, None, lambda values: function(as_one_token(values)))
         return cls(weights, Tokens._fields, layout.channels, layout, lambda *arrays: function(Tokens(*arrays)))
 
+    def named(self, *, n_variables: int) -> dict[str, list[str]]:
+        """Names and units of the variables: those of a model of kind spib are no singular functions, but latent.
+
+        Function 1 would be the constant; singular functions are as wide as their standard deviation over training data.
+        """
+        if self.spib is not None:
+            return {"names": [f"latent z{place + 1}" for place in range(n_variables)], "units": [""] * n_variables}
+        names = [f"function {place + 2}" for place in range(n_variables)]
+        return {"names": names, "units": ["standard deviations"] * n_variables}
+
     def check(self, source: str) -> None:
         """Refuse a store of other features or tokens than the model was trained on."""
         n_channels = FrameReader(source, self.names[0]).shape[-1]

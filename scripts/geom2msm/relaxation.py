@@ -136,7 +136,8 @@ def _block_sums(
     key, shape = block * n_active + start, (n_blocks, n_active)
     counted = np.bincount(key, minlength=n_blocks * n_active).reshape(shape).astype(float)
     columns = [np.bincount(key, column[end], minlength=n_blocks * n_active) for column in curves.observable.T]
-    return counted, np.stack(columns, axis=-1).reshape(*shape, -1)
+    # Without any pair, NumPy counts in integers.
+    return counted, np.stack(columns, axis=-1, dtype=float).reshape(*shape, -1)
 
 
 def _average(

@@ -149,9 +149,10 @@ def seeds_in_words(settings: Mapping) -> str:
 def key_figures(summary: Mapping, inventories: Sequence[Mapping]) -> dict[str, str]:
     """The model in a few numbers, for the head of its section."""
     unit, unit_ps = time_unit([summary["lag_ps"]])
+    n_states, n_asked = summary["n_macrostates"], summary["n_macrostates_asked"]
     first = inventories[0]
     return {
-        "macrostates": f"{summary['n_macrostates']}",
+        "macrostates": f"{n_states}" + (f" ({n_asked} asked for)" if n_asked > n_states else ""),
         "lag time": f"{short_number(summary['lag_ps'] / unit_ps)} {unit}",
         "trajectories": f"{len(inventories)}",
         "sampling": f"{short_number(sum(found['duration_ns'] for found in inventories))} ns",

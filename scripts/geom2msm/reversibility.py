@@ -23,6 +23,7 @@ from geom2msm.markov import (
     Posterior,
     leading_eigenvalues,
     right_eigenvectors,
+    sample_posterior,
     sampled_eigenvalues,
 )
 from geom2msm.markov_validation import FAIL_ERRORS, PASS_ERRORS
@@ -55,6 +56,9 @@ def estimate_nonreversible(model: MarkovModel, *, n_samples: int, seed: int) -> 
     deeptime's sampler of non-reversible matrices ignores its seed, so the rows are drawn here, from the same
     distribution: Dirichlet, with the counts divided by the lag.
     """
+    if len(model.transition_matrix) < 2:
+        unknown = sample_posterior(model, n_samples=n_samples, seed=seed)
+        return NonReversible(model.transition_matrix, model.stationary_distribution, unknown)
     found = MaximumLikelihoodMSM(reversible=False).fit_fetch(model.counts.active_matrix)
     effective = model.counts.active_matrix / model.counts.lag_frames
     rng, seen = np.random.default_rng(seed), np.nonzero(effective)
@@ -105,8 +109,12 @@ def compare_models(
 
     Non-reversible timescales are those of the moduli of the eigenvalues; a current is zero in a reversible model.
     Currents are between macrostates and, as "current between sets", between sets of microstates, named by letters.
+    Of a model of one microstate nothing is known.
     """
     n_macrostates = macrostates.memberships.shape[1]
+    if len(model.transition_matrix) < 2:
+        known = _populations(model, posterior, nonreversible, macrostates)
+        return known.assign(reversible=np.nan, nonreversible=np.nan, error=np.nan)
     tables = [
         _populations(model, posterior, nonreversible, macrostates),
         _timescale_rows(model, posterior, nonreversible, lag_ps=lag_ps, n_processes=n_processes),

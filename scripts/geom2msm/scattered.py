@@ -14,11 +14,17 @@ MAX_FRAMES, MAX_FUNCTIONS = 6000, 3
 TIME = "time (ps)"
 
 
+def variable_names(variables: str) -> list[str]:
+    """What those variables that are drawn are called."""
+    return read_attributes(variables)["names"][:MAX_FUNCTIONS]
+
+
 def sampled_frames(states: str, variables: str, chosen: Sequence[str]) -> pd.DataFrame:
     """At most 6,000 frames, evenly spaced, and the representative of each state, with the values of slow variables.
 
-    Columns role (frame or representative), state (0 is none), trajectory, frame, time (ps), and function 2, 3 and 4, as
-    far as the model has them; function 1 would be constant. `chosen` are the tables of the states' structures in order.
+    Columns role (frame or representative), state (0 is none), trajectory, frame, time (ps), and the first three
+    variables by their names, as far as the model has them. `chosen` are the tables of the states' structures in order;
+    those of states that were asked for but not found come last and are empty.
     """
     values = read_array(variables, "variables")[:, :MAX_FUNCTIONS]
     names, lengths = zip(*((each.name, each.n_frames) for each in read_trajectories(states)), strict=True)
@@ -27,9 +33,9 @@ def sampled_frames(states: str, variables: str, chosen: Sequence[str]) -> pd.Dat
         "role": "frame", "state": read_array(states, "macrostate") - DROPPED, "trajectory": np.repeat(names, lengths),
         "frame": places, TIME: places * read_attributes(states)["frame_interval_ps"],
     })  # fmt: skip
-    frames = frames.assign(**{f"function {number}": column for number, column in enumerate(values.T, start=2)})
+    frames = frames.assign(**dict(zip(variable_names(variables), values.T, strict=True)))
     starts = dict(zip(names, np.cumsum([0, *lengths[:-1]]), strict=True))
-    first = [pd.read_csv(path).query("role == 'representative'").iloc[0] for path in chosen]
-    rows = [starts[row.trajectory] + row.frame for row in first]
-    stars = frames.iloc[rows].assign(role="representative", state=range(1, len(chosen) + 1))
+    first = pd.concat([pd.read_csv(path).query("role == 'representative'").head(1) for path in chosen])
+    rows = [starts[row.trajectory] + row.frame for row in first.itertuples()]
+    stars = frames.iloc[rows].assign(role="representative", state=range(1, len(rows) + 1))
     return pd.concat([frames.iloc[:: math.ceil(len(frames) / MAX_FRAMES)], stars])

@@ -39,6 +39,10 @@ def system_problems(system: Mapping, encoders: Mapping) -> Iterator[str]:
         yield f"msm.scan_lags_ps does not contain msm.lag_ps = {msm['lag_ps']:g}; add it"
     if msm["n_macrostates"] > msm["n_microstates"]:
         yield f"msm.n_macrostates is {msm['n_macrostates']}, but msm.n_microstates = {msm['n_microstates']}; lower it"
+    if not trajectories["selection"].strip():
+        yield "trajectories.selection is empty; `all` selects every atom"
+    if all(rule["per"] == "context" for rule in system["tokens"]["rules"]):
+        yield "tokens.rules: every rule is per: context, which makes no token; add a rule that does"
     for rule in system["tokens"]["rules"]:
         if ("name" in rule) != (rule["per"] == "fragment"):
             yield f"tokens.rules: {rule['selection']!r}: a rule needs a name if, and only if, it is per: fragment"
@@ -80,20 +84,31 @@ def _path_problems(msm: Mapping) -> Iterator[str]:
         yield "msm.transition_paths: no state is left for slowest_process to choose"
 
 
-def model_problems(model: Mapping, system: Mapping, *, key: str) -> Iterator[str]:
-    """What is wrong with one model of a system, which its section is named by."""
-    if "mixer" in model and ("feature" in model) != (model["mixer"] == "mlp"):
+def _mixer_problems(model: Mapping, *, key: str) -> Iterator[str]:
+    mixer, merging = model.get("mixer"), model.get("token_merging")
+    if "mixer" in model and ("feature" in model) != (mixer == "mlp"):
         yield (
             f"{key}: mixer: mlp works on a feature and the other mixers on tokens; "
             + ("choose mixer: mlp or remove feature" if "feature" in model else "add feature or choose another mixer")
         )
-    if model.get("reversible") and model.get("lobes") == 2:
-        yield f"{key}: reversible: true needs lobes: 1, for a reversible process looks the same both ways"
+    if mixer == "mlp" and merging:
+        yield f"{key}: mixer: mlp works on a feature, which has no tokens to merge; remove token_merging"
+    if mixer == "equivariant" and (merging or {}).get("merger") == "scalar":
+        yield f"{key}: token_merging.merger: scalar leaves no vectors to mixer: equivariant; choose merger: equivariant"
+    if model.get("chiral") and not model["qk_convolution"]:
+        yield f"{key}: chiral: true needs qk_convolution of 1 or more, which alone sees dihedral angles"
     if model.get("hidden_channels", 0) % model.get("n_heads", 1):
         yield (
             f"{key}: hidden_channels = {model['hidden_channels']} is not a multiple of n_heads = {model['n_heads']}; "
             "change one of them"
         )
+
+
+def model_problems(model: Mapping, system: Mapping, *, key: str) -> Iterator[str]:
+    """What is wrong with one model of a system, which its section is named by."""
+    yield from _mixer_problems(model, key=key)
+    if model.get("reversible") and model.get("lobes") == 2:
+        yield f"{key}: reversible: true needs lobes: 1, for a reversible process looks the same both ways"
     usable = [name for name, other in system["models"].items() if other["kind"] != "spib"]
     if model["kind"] == "spib" and model["initial_labels"] not in usable:
         yield (

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from geom2msm.judgement import Objections
 from geom2msm.markov import (
     MarkovModel,
     Posterior,
@@ -15,6 +16,8 @@ from geom2msm.states import Macrostates
 
 # A gap separates slow from fast processes if the ratio of their timescales is at least this (Wehmeyer et al., 2018).
 CLEAR_GAP = 2.0
+# The eigenvalue of a process whose timescale is the lag; faster ones are over within one step of the model.
+EIGENVALUE_AT_LAG = float(np.exp(-1))
 # A microstate belongs to no macrostate in particular if its highest membership is below this.
 FUZZY_MEMBERSHIP = 0.6
 MAX_PROCESSES = 15
@@ -71,33 +74,49 @@ def membership_table(
 def crispness(model: MarkovModel, macrostates: Macrostates) -> float:
     """How sharply n states are divided, from 1/n (not at all) to 1: mean over states of <χ, χ>_π / <χ, 1>_π.
 
-    Röblitz & Weber, Adv. Data Anal. Classif. 7 (2013) 147.
+    Röblitz & Weber, Adv. Data Anal. Classif. 7 (2013) 147. A single state is not divided from anything: NaN.
     """
     memberships, pi = macrostates.memberships, model.stationary_distribution
+    if memberships.shape[1] < 2:
+        return np.nan
     overlap = memberships.T @ (pi[:, None] * memberships)
     return float(np.trace(overlap / (pi @ memberships)[:, None]) / memberships.shape[1])
 
 
 def spectrum_verdict(table: pd.DataFrame, model: MarkovModel, macrostates: Macrostates) -> dict[str, object]:
-    """Whether a gap follows the processes between the macrostates, and how many states the widest gap would suggest."""
+    """Whether a gap follows the processes between the macrostates, and how many states the widest gap would suggest.
+
+    Fewer states than were asked for are a failure.
+    """
     n_macrostates = macrostates.memberships.shape[1]
     fuzzy = macrostates.memberships.max(axis=1) < FUZZY_MEMBERSHIP
     found = {
         "n_macrostates": n_macrostates,
+        "n_macrostates_asked": macrostates.n_asked,
         "crispness": crispness(model, macrostates),
         "fuzzy_probability": float(model.stationary_distribution[fuzzy].sum()),
         "thresholds": {"clear_gap": CLEAR_GAP, "fuzzy_membership": FUZZY_MEMBERSHIP},
     }
+    objections = Objections(failures=[macrostates.shortfall.reason] if macrostates.shortfall else [])
     gaps = table.set_index("process")
     last = n_macrostates - 1
     if last not in gaps.index or np.isnan(gaps.gap[last]):
-        reason = f"the model has no timescale after the {last} between its {n_macrostates} states to compare with"
-        return found | {"gap": None, "verdict": "not estimable", "reasons": [reason]}
-    widest, gap = int(gaps.gap.idxmax()), gaps.loc[last]
-    reasons = []
+        if last > 0:
+            objections.not_estimable.append(
+                f"the model has no timescale after the {last} between its {n_macrostates} states to compare with"
+            )
+        return found | {"gap": None} | objections.verdict_and_reasons()
+    gap = gaps.loc[last]
+    if gap.eigenvalue < EIGENVALUE_AT_LAG:
+        objections.warnings.append(
+            f"t{last + 1} = {gap.timescale_ps:.3g} ps, one of the processes between {n_macrostates} states, is shorter "
+            "than the lag: what it separates is mixed within one step"
+        )
+    slow = gaps.gap[gaps.eigenvalue >= EIGENVALUE_AT_LAG].dropna()
+    widest = int(slow.idxmax()) if len(slow) else last
     if gap.gap < CLEAR_GAP:
         other = f"the widest, {gaps.gap[widest]:.2g}, suggests {widest + 1}"
-        reasons.append(
+        objections.warnings.append(
             f"t{last + 1} / t{last + 2} = {gap.gap:.2g}: no clear gap (at least {CLEAR_GAP:g}) follows the processes "
             f"between {n_macrostates} states; {'no other is wider' if widest == last else other}"
         )
@@ -107,6 +126,5 @@ def spectrum_verdict(table: pd.DataFrame, model: MarkovModel, macrostates: Macro
         "gap_upper": float(gap.gap_upper) if np.isfinite(gap.gap_upper) else None,
         "n_macrostates_by_widest_gap": widest + 1,
         "widest_gap": float(gaps.gap[widest]),
-        "verdict": "warn" if reasons else "pass",
-        "reasons": reasons,
+        **objections.verdict_and_reasons(),
     }

@@ -13,8 +13,8 @@ from pathlib import Path
 from geom2msm.runs import Piece, Run, Segment
 from geom2msm.units import PS_PER_NS
 
-# Share of the training units that the inner fold takes. A fifth keeps most data for training; the inner score only
-# ranks epochs of one network, whose scores rise and fall together.
+# Share of the frames outside the validation set that the inner fold takes. A fifth keeps most data for training; the
+# inner score only ranks epochs of one network, whose scores rise and fall together.
 SELECTION_SHARE = 0.2
 ROLES = ("training", "selection", "validation")
 
@@ -134,31 +134,40 @@ def _check_number(n_units: int, settings: SplitSettings) -> None:
 
 def _fold(units: list[Unit], held_out: set[Unit], runs: list[Run], *, nested: bool, gap_frames: int) -> Fold:
     roles = {unit: "validation" if unit in held_out else "training" for unit in units}
-    rest = [unit for unit in units if unit not in held_out]
-    if nested and len(rest) > 1:
-        roles |= dict.fromkeys(_inner(rest), "selection")
-    elif nested:
-        roles = _without(roles, rest[0]) | _cut_in_two(rest[0])
+    if nested:
+        roles = dict.fromkeys(held_out, "validation") | _nested([unit for unit in units if unit not in held_out])
     sets = {role: list(_segments(roles, role, runs, gap_frames)) for role in ROLES}
     if not nested:
         sets["selection"] = sets["validation"]
     return Fold(**sets, runs=runs)
 
 
-def _inner(units: list[Unit]) -> list[Unit]:
-    """Every fifth of the training units, from the middle of each five; one at least."""
+def _nested(units: list[Unit]) -> dict[Unit, str]:
+    """Training and selection set of the units that do not validate.
+
+    Where whole units would be more than half of SELECTION_SHARE away from it, the end of the longest is cut off
+    instead.
+    """
+    goal = SELECTION_SHARE * sum(map(len, units))
+    chosen = _inner(units, goal=goal)
+    if goal / 2 <= sum(map(len, chosen)) <= 3 * goal / 2:
+        return {unit: "selection" if unit in chosen else "training" for unit in units}
+    longest = max(units, key=len)
+    cut = longest.stop - round(min(goal, len(longest) / 2))
+    whole = {unit: "training" for unit in units if unit != longest}
+    return whole | {replace(longest, stop=cut): "training", replace(longest, start=cut): "selection"}
+
+
+def _inner(units: list[Unit], *, goal: float) -> list[Unit]:
+    """Units of about as many frames as the goal: every fifth, from the middle of each five, then any that still fit."""
     n_inner = max(1, round(SELECTION_SHARE * len(units)))
-    return [units[(2 * i + 1) * len(units) // (2 * n_inner)] for i in range(n_inner)]
-
-
-def _cut_in_two(unit: Unit) -> dict[Unit, str]:
-    """The only training unit, its last fifth for selection."""
-    cut = unit.stop - round(SELECTION_SHARE * len(unit))
-    return {replace(unit, stop=cut): "training", replace(unit, start=cut): "selection"}
-
-
-def _without(roles: dict[Unit, str], unit: Unit) -> dict[Unit, str]:
-    return {other: role for other, role in roles.items() if other != unit}
+    spread = [units[(2 * i + 1) * len(units) // (2 * n_inner)] for i in range(n_inner)]
+    chosen, n_frames = [], 0
+    for unit in [*spread, *(unit for unit in units if unit not in spread)]:
+        if abs(n_frames + len(unit) - goal) < abs(n_frames - goal):
+            chosen.append(unit)
+            n_frames += len(unit)
+    return chosen
 
 
 def _segments(roles: dict[Unit, str], role: str, runs: list[Run], gap_frames: int) -> Iterator[Segment]:

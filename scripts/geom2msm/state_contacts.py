@@ -103,7 +103,13 @@ def compare_states(sums: ContactSums, names: Sequence[str]) -> pd.DataFrame:
             "probability": probability[state, largest], "other_probability": probability[other, largest],
             "difference": difference[largest], "difference_lower": lower, "difference_upper": upper,
         }))  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COMPARED)
+
+
+_COMPARED = (
+    "state", "other_state", "contact", "probability", "other_probability",
+    "difference", "difference_lower", "difference_upper",
+)  # fmt: skip
 
 
 def contact_probabilities(sums: ContactSums, names: Sequence[str], chosen: Sequence[str]) -> pd.DataFrame:

@@ -12,11 +12,19 @@ from jaxtyping import Float, Float32, Int
 from sklearn.cluster import KMeans
 
 from geom2msm.joined_store import every_frame_of
-from geom2msm.markov import Counts, MarkovModel, eigenvalues, right_eigenvectors
+from geom2msm.markov import Counts, MarkovModel, eigenvalues, right_eigenvectors, why_no_intervals
 
 MAX_CLUSTERED_FRAMES = 100_000
 CHUNK_FRAMES = 8192
 NOT_ACTIVE = -1
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """That there are fewer macrostates than msm.n_macrostates asks for, and why, in one sentence."""
+
+    n_asked: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,12 @@ class Macrostates:
 
     memberships: Float[np.ndarray, "active macrostate"]
     assignment: Int[np.ndarray, " active"]
+    shortfall: Shortfall | None = None
+
+    @property
+    def n_asked(self) -> int:
+        """How many macrostates were asked for."""
+        return self.shortfall.n_asked if self.shortfall else self.memberships.shape[1]
 
     @property
     def indicator(self) -> Float[np.ndarray, "active macrostate"]:
@@ -105,22 +119,48 @@ def distance_to_center(
 
 
 def find_macrostates(model: MarkovModel, *, n_macrostates: int) -> Macrostates:
-    """PCCA+ (Röblitz & Weber, Adv. Data Anal. Classif. 7 (2013) 147), most populated state first."""
+    """PCCA+ (Röblitz & Weber, Adv. Data Anal. Classif. 7 (2013) 147), most populated state first.
+
+    Where the data do not make so many states, the largest number of which each owns a microstate.
+    """
     n_active = len(model.transition_matrix)
-    key = f"msm.n_macrostates = {n_macrostates}"
-    if n_macrostates > n_active:
-        raise ValueError(f"{key}, but the active set has {n_active} microstates; lower it or give more data.")
+    if n_active < 2:
+        shortfall = _shortfall(n_macrostates, 1, why_no_intervals(model.counts))
+        return Macrostates(np.ones((1, 1)), np.zeros(1, dtype=int), shortfall)
+    reasons = [f"only {n_active} microstates are connected in both directions"] if n_active < n_macrostates else []
+    for n_states in range(min(n_macrostates, n_active), 1, -1):
+        try:
+            memberships = _divide(model, n_states)
+        except NotDivisible as error:
+            reasons.append(str(error))
+            continue
+        advice = f"set msm.n_macrostates to {n_states}, or bring more data"
+        shortfall = _shortfall(n_macrostates, n_states, f"{reasons[0]}; {advice}") if reasons else None
+        return Macrostates(memberships, memberships.argmax(axis=1), shortfall)
+    raise ValueError(f"msm.n_macrostates = {n_macrostates}: {reasons[-1]}; change msm.n_microstates or msm.lag_ps.")
+
+
+class NotDivisible(ValueError):
+    """A model that PCCA+ does not divide into so many states."""
+
+
+def _divide(model: MarkovModel, n_states: int) -> Float[np.ndarray, "active macrostate"]:
+    """Memberships in so many states, of which each owns a microstate."""
     try:
-        division = pcca(model.transition_matrix, n_macrostates, model.stationary_distribution.copy())
-    except (AssertionError, np.linalg.LinAlgError, ValueError) as error:
-        raise ValueError(f"{key}: PCCA+ finds no such division ({error}); choose another number.") from error
-    order = np.argsort(-model.stationary_distribution @ np.eye(n_macrostates)[division.memberships.argmax(axis=1)])
-    memberships = division.memberships[:, order]
-    assignment = memberships.argmax(axis=1)
-    n_owners = len(np.unique(assignment))
-    if n_owners < n_macrostates:
-        raise ValueError(f"{key}, but only {n_owners} of them would own a microstate; lower it to {n_owners}.")
-    return Macrostates(memberships, assignment)
+        found = pcca(model.transition_matrix, n_states, model.stationary_distribution.copy()).memberships
+    except (AssertionError, np.linalg.LinAlgError, RuntimeError, ValueError) as error:
+        raise NotDivisible(f"PCCA+ finds no division into {n_states} states ({error})") from error
+    n_owners = len(np.unique(found.argmax(axis=1)))
+    if n_owners < n_states or not np.isfinite(found).all():
+        raise NotDivisible(f"of {n_states} states PCCA+ leaves {n_states - n_owners} without a microstate")
+    probability = model.stationary_distribution @ np.eye(n_states)[found.argmax(axis=1)]
+    return found[:, np.argsort(-probability)]
+
+
+def _shortfall(n_asked: int, n_found: int, why: str) -> Shortfall:
+    reason = f"msm.n_macrostates asks for {n_asked} states, but the model has {n_found}: {why}"
+    logging.warning(reason)
+    return Shortfall(n_asked, reason)
 
 
 def representative_microstates(model: MarkovModel, macrostates: Macrostates) -> Int[np.ndarray, " macrostate"]:
@@ -197,6 +237,8 @@ def save_model(
         right_eigenvectors=right_eigenvectors(model, n_processes=n_processes + 1),
         lag_ps=lag_ps,
         lag_frames=model.counts.lag_frames,
+        n_macrostates_asked=macrostates.n_asked,
+        why_fewer_macrostates=macrostates.shortfall.reason if macrostates.shortfall else "",
     )
 
 
@@ -207,4 +249,6 @@ def read_model(path: str) -> tuple[MarkovModel, Macrostates]:
             int(stored["lag_frames"]), stored["count_matrix"], stored["n_frames"], [stored["active_microstates"]]
         )
         model = MarkovModel(counts, stored["transition_matrix"], stored["stationary_distribution"])
-        return model, Macrostates(stored["memberships"], stored["memberships"].argmax(axis=1))
+        reason, n_asked = str(stored["why_fewer_macrostates"]), int(stored["n_macrostates_asked"])
+        shortfall = Shortfall(n_asked, reason) if reason else None
+        return model, Macrostates(stored["memberships"], stored["memberships"].argmax(axis=1), shortfall)

@@ -40,8 +40,8 @@ class StoredTokens:
     """The frames of a set, read from their stores in any order.
 
     A store of features counts as one token with as many channels. As negative controls, `time_shuffled` gives the
-    frames in a random order, and `noise_tokens` gives Gaussian noise instead of scalars and vectors, the same for a
-    frame whenever it is read (positions stay). A model of either must score 1 + d^2 / N.
+    frames in a random order, and `noise_tokens` gives Gaussian noise instead of scalars, vectors and positions (of
+    1 nm), the same for a frame whenever it is read. A model of either must score 1 + d^2 / N.
     """
 
     def __init__(self, frames: FrameSet, *, control: str = "none", seed: int = 0) -> None:
@@ -117,5 +117,5 @@ class StoredTokens:
     def _replace_by_noise(self, out: Tokens, start: int) -> None:
         for row in range(len(out.scalars)):
             generator = np.random.default_rng([self._noise_seed, start + row])
-            for target in (out.scalars, out.vectors):
+            for target in out:
                 target[row] = torch.from_numpy(generator.standard_normal(target[row].shape, np.float32))

@@ -27,6 +27,7 @@ TIME_UNITS = (("µs", 1e6), ("ns", 1e3), ("ps", 1.0))
 PLAIN_NUMBERS = (0.01, 10_000)
 # The interval of a posterior without upper bound would squeeze everything else flat.
 BEYOND_ESTIMATES = 100
+ONE_STATE = ("one state has no transitions",)
 
 
 def start_figure(
@@ -75,6 +76,21 @@ def state_color(state: int | np.integer) -> str:
         )
     color = colors[state - 1]
     return color if color.startswith("#") else f"#{color}"
+
+
+def write_reasons(axes: np.ndarray, reasons: Iterable[str]) -> None:
+    """Say in the first panel why there is nothing to draw, and leave the others empty."""
+    for ax in axes.flat:
+        ax.set_axis_off()
+    axes.flat[0].text(0, 0.5, "\n".join(reasons), wrap=True, va="center")
+
+
+def save_reasons(style: str, table: pd.DataFrame, reasons: Iterable[str], *, pdf: str, png: str, csv: str) -> None:
+    """A figure that says why there is nothing to draw, and the table all the same."""
+    figure, axes = start_figure(style, columns=2)
+    write_reasons(axes, reasons)
+    figure.suptitle("not estimable")
+    save_figure(figure, table, pdf=pdf, png=png, csv=csv)
 
 
 def state_legend(figure: Figure, states: Iterable[int | np.integer]) -> None:

@@ -183,13 +183,8 @@ def fit_vampnet(
         reversible=config.reversible,
     )  # fmt: skip
     best = max(history, key=lambda row: row.selection_score)
-    return (
-        Vampnet(lobes, functions),
-        history,
-        scores
-        | {
-            "best_epoch": best.epoch,
-            "score_selection": best.selection_score,
-            "stopped_early": history[-1].epoch - best.epoch >= config.patience,
-        },
-    )
+    scores |= {"best_epoch": best.epoch, "stopped_early": history[-1].epoch - best.epoch >= config.patience}
+    # Without nesting it would be a score on validation data.
+    if pairs.selection is not pairs.validation:
+        scores["score_selection"] = best.selection_score
+    return Vampnet(lobes, functions), history, scores

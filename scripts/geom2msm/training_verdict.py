@@ -8,6 +8,8 @@ from geom2msm.verdicts import Judged
 
 # Adam moves a weight by about its learning rate a step, 0.05 in so many steps of 0.001: fewer hardly leave the start.
 FEW_STEPS = 50
+# Pairs per d²: noise alone has a score of d² / N above that of the constant, here 0.05 and 1.
+FEW_PAIRS, TOO_FEW_PAIRS = 20, 1
 
 
 def judge_training(model: Mapping, baseline: Mapping) -> Judged:
@@ -18,6 +20,7 @@ def judge_training(model: Mapping, baseline: Mapping) -> Judged:
     """
     objections, number, gain = Objections(), "–", None
     objections.warnings.extend(_unfinished(model["members"]))
+    _object_to_few_pairs(model["members"], objections)
     if comparable(model["members"], baseline["members"]):
         ours, theirs = (_mean_by_fold(found["members"]) for found in (model, baseline))
         gains = [ours[fold] - theirs[fold] for fold in ours]
@@ -51,11 +54,30 @@ def _mean_by_fold(members: Sequence[Mapping]) -> dict[int, float]:
     return {fold: mean(found) for fold, found in sorted(scores.items())}
 
 
+def _object_to_few_pairs(members: Sequence[Mapping], objections: Objections) -> None:
+    """Scores rest on few pairs, or with log-weights of very different size on the few that outweigh all others."""
+    pairs = {
+        (member[f"effective_{role}_pairs"] / member["dimensions"] ** 2, role): member
+        for member in members
+        for role in ("training", "validation")
+        if f"effective_{role}_pairs" in member
+    }
+    if not pairs or min(pairs)[0] >= FEW_PAIRS:
+        return
+    per_square, role = min(pairs)
+    member = pairs[per_square, role]
+    kind = objections.failures if per_square < TOO_FEW_PAIRS else objections.warnings
+    kind.append(
+        f"the {member[f'n_{role}_pairs']} {role} pairs of fold {member['fold']} count as "
+        f"{member[f'effective_{role}_pairs']:.3g} of equal weight: noise alone would score {1 + 1 / per_square:.3g}"
+    )
+
+
 def _unfinished(members: Sequence[Mapping]) -> list[str]:
     """What says that training ended before there was nothing more to learn; linear models have no such numbers."""
     networks = [member for member in members if "stopped_early" in member]
     rising = [f"fold {each['fold']} seed {each['seed']}" for each in networks if not each["stopped_early"]]
-    steps = [each["best_epoch"] * -(-each["n_training_pairs"] // each["batch_pairs"]) for each in networks]
+    steps = [each["best_epoch"] * max(1, each["n_training_pairs"] // each["batch_pairs"]) for each in networks]
     reasons = []
     if rising:
         reasons.append(

@@ -13,7 +13,7 @@ from deeptime.markov import reactive_flux
 from deeptime.markov.tools.flux import pathways
 from jaxtyping import Float
 
-from geom2msm.judgement import Objections
+from geom2msm.judgement import NotEstimable, Objections
 from geom2msm.markov import MarkovModel, Posterior, right_eigenvectors
 from geom2msm.posterior import interval
 from geom2msm.states import Macrostates
@@ -53,7 +53,10 @@ class TransitionPaths:
 
 
 def choose_sets(model: MarkovModel, macrostates: Macrostates, settings: PathSettings) -> PathSets:
-    """The sets that the config names; `slowest_process` is what that process changes most, seen from the other end."""
+    """The sets that the config names; `slowest_process` is what that process changes most, seen from the other end.
+
+    The config may name states that the model turned out not to have.
+    """
     n_macrostates = macrostates.memberships.shape[1]
     fixed = {"most_probable": [0], "least_probable": [n_macrostates - 1]}
 
@@ -63,14 +66,19 @@ def choose_sets(model: MarkovModel, macrostates: Macrostates, settings: PathSett
     source, target = states(settings.source), states(settings.target)
     if source is None and target is None:
         raise ValueError("msm.transition_paths: source and target cannot both be slowest_process; name one of them.")
+    named = set(source or []) | set(target or [])
+    if missing := sorted(state for state in named if state >= n_macrostates):
+        raise NotEstimable(
+            f"msm.transition_paths names state {_numbers(missing)}, but the last state of the model is {n_macrostates}"
+        )
     if source is None:
         source = [_farthest(model, macrostates, other=target)]
     if target is None:
         target = [_farthest(model, macrostates, other=source)]
-    if set(source) & set(target) or max(source + target) >= n_macrostates:
-        raise ValueError(
+    if set(source) & set(target):
+        raise NotEstimable(
             f"msm.transition_paths: from states {_numbers(source)} to states {_numbers(target)}, but they must differ "
-            f"and there are {n_macrostates} states."
+            f"and the last state of the model is {n_macrostates}"
         )
     return PathSets(source, target)
 
@@ -108,12 +116,17 @@ def find_paths(
     )
 
 
+def unknown_paths(macrostates: Macrostates) -> TransitionPaths:
+    """Paths of which no number is known."""
+    n_active, n_macrostates = macrostates.memberships.shape
+    unknown, flux = np.full(n_active, np.nan), np.full((n_macrostates, n_macrostates), np.nan)
+    return TransitionPaths(unknown, unknown, flux, math.nan, math.nan)
+
+
 def sample_paths(posterior: Posterior, macrostates: Macrostates, sets: PathSets) -> list[TransitionPaths]:
     """The same of every sample of the posterior; where its counts are too few for intervals, one without numbers."""
     if posterior.is_sparse:
-        n_active, n_macrostates = macrostates.memberships.shape
-        unknown, flux = np.full(n_active, np.nan), np.full((n_macrostates, n_macrostates), np.nan)
-        return [TransitionPaths(unknown, unknown, flux, math.nan, math.nan)]
+        return [unknown_paths(macrostates)]
     return [find_paths(matrix, distribution, macrostates, sets) for matrix, distribution in posterior]
 
 
@@ -145,7 +158,12 @@ def flux_table(paths: TransitionPaths, samples: Sequence[TransitionPaths], *, la
 
 
 def decompose(paths: TransitionPaths, sets: PathSets, *, share: float = 1.0) -> dict[tuple[int, ...], float]:
-    """Pathways through macrostates (counted from 1) and their shares of the flux, the strongest first."""
+    """Pathways through macrostates (counted from 1) and their shares of the flux, the strongest first.
+
+    There are none where the flux is not known.
+    """
+    if math.isnan(paths.total_flux):
+        return {}
     routes, capacities = pathways(paths.net_flux, sets.source, sets.target, fraction=share)
     found: dict[tuple[int, ...], float] = {}
     for route, capacity in zip(routes, capacities, strict=True):

@@ -86,7 +86,8 @@ def predicted_vamp2(
     As eigenvalues, |lambda_i|^(2 tau / lag): a negative one has no timescale but counts.
     """
     slow = np.sort(np.abs(eigenvalue[:, 1:]), axis=1)[:, ::-1][:, :dimensions]
-    return 1 + (slow ** (2 * lags)).sum(axis=1)
+    # The first eigenvalue is 1, or unknown as all others.
+    return np.where(np.isnan(eigenvalue[:, 0]), np.nan, 1 + (slow ** (2 * lags)).sum(axis=1))
 
 
 def consistency_table(

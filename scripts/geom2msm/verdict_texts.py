@@ -55,7 +55,7 @@ ACTIONS = {
     "number of states": {
         "pass": "Nothing to do: the states are separated by slower processes than any within them.",
         "warn": "Say why so many states, or set msm.n_macrostates to a number with a clear gap, if there is one.",
-        "fail": "Set msm.n_macrostates to the number with the widest gap.",
+        "fail": "See the reason; everything here is about the states found, and about no others.",
         "not estimable": "See the reason; another msm.n_macrostates or more data may help.",
     },
     "equilibrium": {

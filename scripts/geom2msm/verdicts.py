@@ -139,7 +139,10 @@ def judge_vamp2(found: Mapping) -> Judged:
 
 
 def judge_spectrum(found: Mapping) -> Judged:
-    """The ratio of the timescales on both sides of the number of macrostates."""
+    """The ratio of the timescales on both sides of the number of macrostates, or how many were asked for in vain."""
+    n_found, n_asked = found["n_macrostates"], found["n_macrostates_asked"]
+    if n_found < n_asked:
+        return Judged(found["verdict"], f"{n_found} of {n_asked} states found", float(n_found), found["reasons"])
     return taken(found, "gap", "gap {number:.1f} behind {n_macrostates} states")
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geom2msm.free_energy import count_blocks, draw_weights, surfaces
-from geom2msm.hidden_markov import NotEstimable, active_pieces, fit_hidden_model, hidden_table, hidden_verdict
+from geom2msm.hidden_markov import active_pieces, fit_hidden_model, hidden_table, hidden_verdict
+from geom2msm.judgement import NotEstimable
 from geom2msm.markov import MarkovModel, MsmSettings, count_transitions, estimate_model, sample_posterior
 from geom2msm.passage_times import counted_times, passage_table, passages
 from geom2msm.ramachandran import ResidueTorsions, frame_weights, free_energy_map
@@ -32,7 +33,7 @@ from geom2msm.reversibility import (
     reversibility_verdict,
 )
 from geom2msm.spectrum import crispness, membership_table, spectrum_table, spectrum_verdict
-from geom2msm.states import Macrostates, find_macrostates
+from geom2msm.states import Macrostates, Shortfall, find_macrostates
 from geom2msm.transition_paths import (
     PathSets,
     PathSettings,
@@ -156,13 +157,12 @@ def test_ends_follow_their_rules():
     assert choose_sets(model, macrostates, PathSettings("slowest_process", "most_probable")) == PathSets([2], [0])
     assert choose_sets(model, macrostates, PathSettings([1, 3], [2])) == PathSets([0, 2], [1])
     assert choose_sets(model, macrostates, PathSettings("least_probable", [1])) == PathSets([2], [0])
-    for ends in (
-        PathSettings("slowest_process", "slowest_process"),
-        PathSettings([1], [1]),
-        PathSettings([1], [4]),
-    ):
-        with pytest.raises(ValueError, match=r"msm\.transition_paths"):
-            choose_sets(model, macrostates, ends)
+    with pytest.raises(ValueError, match=r"msm\.transition_paths: source and target cannot both"):
+        choose_sets(model, macrostates, PathSettings("slowest_process", "slowest_process"))
+    # The config may be right, and the model have fewer states than it asks for.
+    for ends in (([1], [1]), ([1], [4]), ([4], "slowest_process"), ("most_probable", [2, 7]), ([3], "least_probable")):
+        with pytest.raises(NotEstimable, match=r"msm\.transition_paths.*the last state of the model is 3$"):
+            choose_sets(model, macrostates, PathSettings(*ends))
 
 
 def passages_step_by_step(states: np.ndarray, n_states: int) -> np.ndarray:
@@ -310,10 +310,23 @@ def test_crisp_states_have_crispness_one_and_no_gap_is_a_warning():
     _, model, macrostates = random_system(0)
     assert crispness(model, macrostates) == pytest.approx(1)
     gaps = pd.DataFrame({"process": [1, 2, 3], "gap": [5.0, 3.0, 1.2], "gap_lower": np.nan, "gap_upper": np.nan})
+    gaps = gaps.assign(eigenvalue=[0.9, 0.6, 0.4], timescale_ps=[19.0, 3.9, 2.2])
     found = spectrum_verdict(gaps, model, macrostates)
     assert (found["verdict"], found["n_macrostates_by_widest_gap"]) == ("warn", 2)
     assert spectrum_verdict(gaps.assign(gap=[5.0, 3.0, 2.2]), model, macrostates)["verdict"] == "pass"
     assert spectrum_verdict(gaps[:2], model, macrostates)["verdict"] == "not estimable"
+    # What is over within a step of the model does not tell states apart, and its gaps are those of noise.
+    fast = gaps.assign(eigenvalue=[0.9, 0.1, 0.01], timescale_ps=[19.0, 0.87, 0.43], gap=[5.0, 3.0, 9.0])
+    found = spectrum_verdict(fast, model, macrostates)
+    assert (found["verdict"], found["n_macrostates_by_widest_gap"]) == ("warn", 2)
+    assert "t4 = 0.43 ps, one of the processes between 4 states, is shorter than the lag" in found["reasons"][0]
+    # Fewer states than were asked for are a failure, whatever the gap; that reason comes first.
+    fewer = replace(macrostates, shortfall=Shortfall(6, "why"))
+    for gap in (1.2, 2.2, np.nan):
+        found = spectrum_verdict(gaps.assign(gap=[5.0, 3.0, gap]), model, fewer)
+        assert (found["verdict"], found["reasons"][0]) == ("fail", "why")
+        assert (found["n_macrostates"], found["n_macrostates_asked"]) == (4, 6)
+        assert len(found["reasons"]) == 1 + (not gap >= 2)
 
 
 @few

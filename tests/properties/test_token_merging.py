@@ -83,7 +83,7 @@ def test_windows_are_consecutive_tokens_of_one_chain():
     assert chain_windows(LAYOUT.chain, window=1).tolist() == [[token] for token in range(8)]
     assert chain_windows(LAYOUT.chain, window=2).tolist() == [[0, 1], [2, 3], [4, -1], [5, 6], [7, -1]]
     assert chain_windows(LAYOUT.chain, window=3).tolist() == [[0, 1, 2], [3, 4, -1], [5, 6, -1], [7, -1, -1]]
-    assert random_merging(window=2).layout == TokenLayout(WIDTH, (0, 0, 0, 1, 2))
+    assert random_merging(window=2).layout == TokenLayout(WIDTH, (0, 0, 0, 1, 2), window=2)
 
 
 @pytest.mark.parametrize("merger", MERGERS)

@@ -43,7 +43,7 @@ class Results:
         features, states, variables = zip(*(self.run(name) for name in self.runs), strict=True)
         self.features = list(features)
         self.states = self.joined("states", {key: np.concatenate([e[key] for e in states]) for key in states[0]})
-        self.variables = self.joined("variables", {"variables": np.concatenate(variables)})
+        self.variables = self.stored_variables(np.concatenate(variables))
         self.microstates = np.arange(2 * n_states)
         self.msm = str(folder / "msm.npz")
         probability = np.repeat(self.probability() / 2, 2)
@@ -93,11 +93,17 @@ class Results:
             variables.astype("f4"),
         )
 
-    def joined(self, name: str, arrays: dict[str, np.ndarray]) -> str:
+    def stored_variables(self, values: np.ndarray, *, latent: bool = False) -> str:
+        """The variables of all frames: singular functions, or those of a model of kind spib."""
+        names = [f"latent z{place + 1}" if latent else f"function {place + 2}" for place in range(values.shape[1])]
+        units = ["" if latent else "standard deviations"] * len(names)
+        return self.joined("variables", {"variables": values}, names=names, units=units)
+
+    def joined(self, name: str, arrays: dict[str, np.ndarray], **attributes: list[str]) -> str:
         path = str(self.folder / f"{name}.zarr.zip")
         write_joined(
             path, [StoredTrajectory(run, self.n_frames) for run in self.runs],
-            attributes={"system": "toy", "frame_interval_ps": 1.0}, arrays=arrays,
+            attributes={"system": "toy", "frame_interval_ps": 1.0} | attributes, arrays=arrays,
             axes={key: ("frame", "channel") for key, values in arrays.items() if values.ndim == 2},
         )  # fmt: skip
         return path
@@ -261,7 +267,8 @@ class Results:
                 self.store(f"observables-{trajectory}", attributes, observables=values.astype("f4"))
             )
         rows = [
-            {"state": state + 1, "observable": name, "unit": unit, "mean": state, "standard_deviation": 1.0}
+            {"state": state + 1, "observable": name, "unit": unit, "periodic": False}
+            | {"mean": state, "standard_deviation": 1.0}
             | {"mean_lower": state - 0.1 if state else None, "mean_upper": state + 0.1 if state else None}
             | {f"quantile_{q:g}": state + 2 * (q - 0.5) for q in (0.05, 0.25, 0.5, 0.75, 0.95)}
             for name, unit in zip(names, units, strict=True)
@@ -518,6 +525,7 @@ WITHOUT_UNIT = {"VAMP-2 score", "epoch", "state", "to state", "from state", "sta
     "attention weight",
     "energy",
     *(f"function {number}" for number in (2, 3, 4)),
+    *(f"latent z{number}" for number in (1, 2, 3)),
     "t-SNE coordinates without scale",
     "to",
     "from",
@@ -668,7 +676,7 @@ def test_mean_singular_functions_are_drawn(draw):
     drawn = draw("singular_functions")
     assert [ax.get_title() for ax in drawn.axes] == [f"function {n}, ALA2" for n in (2, 3, 4)]
     image = drawn.axes[0].images[0].get_array()
-    assert np.isfinite(image).sum() == (drawn.saved.function == 2).sum()
+    assert np.isfinite(image).sum() == (drawn.saved.variable == "function 2").sum()
     assert drawn.saved["mean"].between(-0.5, 1.5).all()
 
 
@@ -840,7 +848,7 @@ def test_maps_are_colored_by_residue_above_and_by_state_below(draw):
     assert [text.get_text() for text in above.texts] == ["ALA", "NME"]
     assert above.get_title() == "pretrained\nresidue type: 97% of neighbors alike (chance 50%)"
     assert below.get_title() == "state: 80% of neighbors alike (chance 30%)"
-    assert below_random.get_title() == "state: only one"
+    assert below_random.get_title() == "state: nothing to compare"
     colors = {to_hex(points.get_facecolor()[0]) for points in below.collections}
     assert colors == {to_hex(state_color(state)) for state in range(4)}
     assert not colors & {to_hex(points.get_facecolor()[0]) for points in above_random.collections}
@@ -855,6 +863,13 @@ def test_annotation_has_a_point_per_state_and_no_bar_where_there_is_no_interval(
         assert sum(len(segment) == 2 and np.isfinite(segment).all() for segment in bars.get_segments()) == 2
         spreads = [line for line in ax.lines if line not in (point, *caps)]
         assert [to_hex(line.get_color()) for line in spreads[::2]] == [state_color(n).lower() for n in (1, 2, 3)]
+
+
+def test_an_angle_that_turns_a_little_past_180_degrees_does_not_push_out_what_differs():
+    rows = [("omega", True, 179.0, 8.0), ("omega", True, -179.0, 8.0)]
+    rows += [(f"distance {place}", False, mean, 1.0) for place in range(20) for mean in (0.0, 1 + 0.1 * place)]
+    table = pd.DataFrame(rows, columns=["observable", "periodic", "mean", "standard_deviation"])
+    assert script("annotation").most_telling(table) == [f"distance {place}" for place in range(4, 20)]
 
 
 def test_contacts_that_differ_most_come_first_and_a_single_chain_is_not_named(draw, results):
@@ -881,10 +896,10 @@ def test_slow_variables_are_drawn_against_what_explains_them_best(draw):
     titles = [ax.get_title() for ax in drawn.axes]
     assert titles[:3] == [f"function {number} (standard deviations)" for number in (2, 3, 4)]
     curves = drawn.saved[drawn.saved.other_observable.isna()]
-    best = curves.groupby(["function", "observable"]).explained.first().unstack().idxmax(axis=1)
-    assert best[2] == "rmsd"
+    best = curves.groupby(["variable", "observable"]).explained.first().unstack().idxmax(axis=1)
+    assert best["function 2"] == "rmsd"
     assert drawn.axes[3].get_xlabel() == "RMSD (nm)"
-    value = curves[(curves.function == 2) & (curves.observable == "rmsd")]
+    value = curves[(curves.variable == "function 2") & (curves.observable == "rmsd")]
     np.testing.assert_allclose(drawn.axes[3].lines[0].get_ydata(), value["mean"], rtol=1e-5)
     assert titles[3] == f"function 2, {value.explained.iloc[0]:.0%} explained"
 
@@ -906,9 +921,20 @@ def test_frames_are_scattered_in_three_planes_and_in_space_with_a_star_per_state
 
 def test_a_single_slow_variable_is_drawn_over_the_time(tmp_path):
     results = Results(tmp_path / "results")
-    results.joined("variables", {"variables": read_array(results.variables, "variables")[:, :1]})
+    results.stored_variables(read_array(results.variables, "variables")[:, :1])
     first, *_ = Drawn("variables_scatter", results, tmp_path).axes
     assert (first.get_xlabel(), first.get_ylabel()) == ("time (ps)", "function 2")
+
+
+@pytest.mark.parametrize("figure", ["singular_functions", "observables_on_variables", "variables_scatter"])
+def test_latent_variables_are_not_called_singular_functions(figure, tmp_path):
+    results = Results(tmp_path / "results")
+    results.stored_variables(read_array(results.variables, "variables"), latent=True)
+    drawn = Drawn(figure, results, tmp_path)
+    texts = {text.get_text() for text in drawn.figure.findobj(Text)} | set(drawn.saved)
+    texts |= set(drawn.saved.get("variable", []))
+    assert any("latent z1" in text for text in texts)
+    assert not [text for text in texts if "function" in text or "standard deviations" in text]
 
 
 def test_a_ck_test_without_comparisons_says_so():

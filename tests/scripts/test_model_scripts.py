@@ -124,9 +124,15 @@ def read(path):
         return json.load(file)
 
 
-def names_of(split, fold, role):
-    """Trajectories in one set of a fold."""
-    return [piece["trajectory"] for segment in read(split)["folds"][fold][role] for piece in segment]
+def pieces_of(split, fold, *roles):
+    """Trajectory, first frame and frame after the last of all pieces in some sets of a fold."""
+    sets = [read(split)["folds"][fold][role] for role in roles]
+    return [tuple(piece.values()) for segments in sets for (piece,) in segments]
+
+
+def fitting_roles(kind):
+    """The sets that a kind of model is fitted to: linear ones choose nothing by a score."""
+    return ("training", "selection") if kind == "ticas" else ("training",)
 
 
 def test_the_split_lets_every_trajectory_validate_once(split):
@@ -140,13 +146,13 @@ def test_the_split_lets_every_trajectory_validate_once(split):
 @pytest.mark.parametrize(("kind", "n_rows"), [("vampnets", 2), ("ticas", 1)])
 def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, split):
     for fold, (weights, history, scores, costs) in enumerate(request.getfixturevalue(kind)):
-        found, names = read(scores), {role: names_of(split, fold, role) for role in ROLES}
-        fitted = names["training"] + (names["selection"] if kind == "ticas" else [])
+        found = read(scores)
         assert found.keys() >= SCORES
         assert found["fold"] == fold
         assert read(costs)["seconds"] > 0
-        assert found["n_training_pairs"] == sum(TRAJECTORIES[name] - 2 for name in fitted)
-        assert found["n_validation_pairs"] == sum(TRAJECTORIES[name] - 2 for name in names["validation"])
+        for name, roles in {"training": fitting_roles(kind), "validation": ("validation",)}.items():
+            lengths = [stop - start for _, start, stop in pieces_of(split, fold, *roles)]
+            assert found[f"n_{name}_pairs"] == sum(length - 2 for length in lengths)
         with open(history) as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == n_rows
@@ -157,6 +163,7 @@ def test_both_kinds_of_model_leave_the_same_artefacts(kind, n_rows, request, spl
         assert float(best[column]) == pytest.approx(reported, abs=1e-4)
         _, description = read_weights(weights)
         assert description["lag_frames"] == 2
+        names = {role: [name for name, _, _ in pieces_of(split, fold, role)] for role in ROLES}
         assert description["trajectories"] == names
         assert description["provenance"]["inputs"].keys() == TRAJECTORIES.keys() | {"split"}
 
@@ -207,13 +214,12 @@ def test_variables_of_a_trajectory_are_the_fixed_singular_functions(kind, stage,
     for path, times in zip(stores(system, stage), read_pieces(variables, "time_ps"), strict=True):
         assert read_attributes(variables)["frame_interval_ps"] == read_attributes(path)["frame_interval_ps"]
         np.testing.assert_array_equal(times, read_array(path, "time_ps"))
-    projected = read_pieces(variables, "variables")
-    assert all(values.dtype == np.float32 and values.shape[1] == 2 for values in projected)
-    training = [
-        values[:-2]
-        for values, name in zip(projected, TRAJECTORIES, strict=True)
-        if name in names_of(split, 0, "training") + (names_of(split, 0, "selection") if kind == "ticas" else [])
-    ]
+    assert read_attributes(variables)["names"] == ["function 2", "function 3"]
+    assert read_attributes(variables)["units"] == ["standard deviations"] * 2
+    projected = dict(zip(TRAJECTORIES, read_pieces(variables, "variables"), strict=True))
+    assert all(values.dtype == np.float32 and values.shape[1] == 2 for values in projected.values())
+    fitted = pieces_of(split, 0, *fitting_roles(kind))
+    training = [projected[name][start : stop - 2] for name, start, stop in fitted]
     np.testing.assert_allclose(np.cov(np.concatenate(training).T), np.eye(2), rtol=0, atol=0.05)
 
 
@@ -275,7 +281,10 @@ def test_a_lag_between_frames_is_refused(system, split, tmp_path):
         )
 
 
-def test_a_lag_longer_than_a_trajectory_names_it_and_leaves_no_output(system, split, tmp_path):
+def test_a_lag_longer_than_a_trajectory_names_it_and_leaves_no_output(system, tmp_path):
+    split = str(tmp_path / "split.json")
+    inventories = [str(system / f"{trajectory}.json") for trajectory in TRAJECTORIES]
+    split_trajectories.main(inventories, split, continuous=False, settings=SPLIT | {"nested": False})
     with pytest.raises(ValueError, match="trajectory run-2 has 1300 frames and the lag is 1350 frames"):
         train_vampnet.main(
             stores(system, "tokens"),

@@ -57,7 +57,7 @@ def write_trajectory(folder: Path, name: str, n_frames: int) -> str:
     inventory = {
         "trajectory": name, "file": str(folder / f"{name}.xtc"), "topology": str(folder / "top.pdb"),
         "selection": "protein and not element H", "frame_interval_ps": 2.0,
-        "stride": 1, "make_whole": True,
+        "stride": 1, "make_whole": True, "checks": {"first_time_ps": 0.0},
     }  # fmt: skip
     (folder / f"{name}.json").write_text(json.dumps(inventory))
     return str(folder / f"{name}.json")

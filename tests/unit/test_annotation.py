@@ -10,6 +10,7 @@ from geom2msm.annotation import (
     axis_label,
     correlation_frames,
     frames_stood_for,
+    largest_differences,
     state_means,
     weighted_quantiles,
     wrapped,
@@ -40,6 +41,17 @@ def test_a_mean_is_that_of_the_weighted_frames_of_its_state():
         assert means.mean[state] == pytest.approx(np.average(values[used], weights=frames.weight[used]))
         assert means.lower[state] < means.mean[state] < means.upper[state]
     assert means.n_blocks.tolist() == [20, 20, 20]
+
+
+@pytest.mark.parametrize("turn", [0.0, 77.0, 179.0, -140.0])
+def test_angles_differ_by_the_shorter_way_round_wherever_zero_is(turn):
+    angles = wrapped(np.array([179.0, -179.0, 150.0, np.nan]) + turn)
+    columns = {"omega": angles, "distance": [3.0, np.nan, -4.0, 0.0], "strand": np.zeros(4)}
+    tables = [pd.DataFrame({"observable": name, "mean": means}) for name, means in columns.items()]
+    known = {"periodic": [True] * 4 + [False] * 8, "standard_deviation": [2.0] * 8 + [0.0] * 4}
+    found = largest_differences(pd.concat(tables).assign(**known))
+    assert list(found.index) == list(columns)
+    np.testing.assert_allclose(found, [31 / 2, 7 / 2, np.nan])
 
 
 def test_the_interval_contains_the_truth_in_95_of_100_repeats():

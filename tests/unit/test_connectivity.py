@@ -30,6 +30,14 @@ def test_disconnected_trajectories_are_sets_without_exchange_and_the_model_keeps
     assert found["n_sets"] == 2
 
 
+def test_a_trapped_microstate_does_not_hide_the_connected_ones_however_often_it_was_seen():
+    table = sets_of([0] * 1000, [1, 2] * 30)
+    assert table.n_microstates.tolist() == [2, 1]
+    found = connectivity_verdict(table, lag_ps=1.0)
+    assert found["verdict"] == "fail"
+    assert found["fraction_of_frames_active"] == pytest.approx(60 / 1060)
+
+
 def test_a_set_that_is_never_left_is_named():
     found = connectivity_verdict(sets_of([0, 1] * 30 + [2] * 5), lag_ps=1.0)
     assert found["verdict"] == "warn"

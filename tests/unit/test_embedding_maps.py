@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from geom2msm.embedding_maps import invariants, joined, like_neighbors, random_encoder, separation, step_between, tsne
+from geom2msm.embedding_maps import (
+    invariants,
+    joined,
+    like_neighbors,
+    like_tokens,
+    random_encoder,
+    separation,
+    step_between,
+    tsne,
+)
 from geom2msm.encoder.embedding import EmbeddedTokens
 from geom2msm.encoder.visnet import ViSNetConfig
 from geom2msm.encoder.weights import load_encoder
@@ -51,6 +60,33 @@ def test_separate_groups_have_like_neighbors_and_shuffled_labels_have_them_by_ch
     assert like_neighbors(features, np.zeros(1000, dtype=int)) is None
 
 
+def many_tokens(rng: np.random.Generator, names: list[str], *, of_type: float) -> np.ndarray:
+    """Tokens in 30 frames: a random vector of each token's own, of its type so many times, and noise."""
+    types = rng.normal(size=(26, 32))[[ord(name) - ord("A") for name in names]]
+    own = rng.normal(size=(len(names), 32))
+    return own + of_type * types + 0.3 * rng.normal(size=(30, len(names), 32))
+
+
+def test_a_token_that_knows_nothing_of_its_type_is_like_others_by_chance_though_always_like_itself():
+    rng, names = np.random.default_rng(0), [*"AAAAGGGGVVVVLLLLSSSSW"]
+    found = np.array([like_tokens(many_tokens(rng, names, of_type=0.0), names) for _ in range(30)])
+    # Three others among twenty; the single W is a candidate, and has none.
+    np.testing.assert_allclose(found[:, 1], 3 / 20)
+    assert found[:, 0].mean() == pytest.approx(3 / 20, abs=0.04)
+    assert like_tokens(many_tokens(rng, names, of_type=5.0), names)[0] == pytest.approx(1)
+
+
+def test_types_count_equally_and_need_more_than_one_token_and_another_type():
+    rng, names = np.random.default_rng(0), [*12 * "A", *2 * "G"]
+    features = many_tokens(rng, names, of_type=0.0)
+    features[:, -2:] = 50 + rng.normal(size=(30, 2, 32))
+    alike, chance = like_tokens(features, names)
+    assert alike == pytest.approx(1)
+    assert chance == pytest.approx((11 / 13 + 1 / 13) / 2)
+    assert like_tokens(features, ["A"] * 14) is None
+    assert like_tokens(features[:, :3], ["A", "G", "V"]) is None
+
+
 def test_states_are_compared_within_a_residue():
     """Two residues far apart; one of them tells the states apart, the other knows nothing of them."""
     rng = np.random.default_rng(0)
@@ -59,7 +95,7 @@ def test_states_are_compared_within_a_residue():
     features[:, 1] += 100
     features[:, 0, 0] += 50 * states
     found = separation(features.reshape(800, 3), ["ALA", "GLY"], states)
-    assert found["residue_alike"] == 1
+    assert found["residue_alike"] is None
     assert found["state_alike"] == pytest.approx(0.75, abs=0.03)
     dropped = np.where(np.arange(400) < 200, 0, states)
     assert separation(features.reshape(800, 3), ["ALA", "GLY"], dropped)["state_alike"] == pytest.approx(0.75, abs=0.04)

@@ -10,12 +10,15 @@ from geom2msm.ensembles import (
     densest_frame,
     draw_frames,
     importance_of_atoms,
+    in_their_files,
     read_frames_at,
+    read_structures,
     state_weights,
     superposed,
 )
-from geom2msm.observable_curves import N_BINS, all_curves, curve, explained, plane, telling
+from geom2msm.observable_curves import N_BINS, all_curves, explained, filled_bins, plane, telling
 from geom2msm.sticks import flattened, read_sticks
+from geom2msm.structure_files import remarks
 from geom2msm.topology import load_topology
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unlikely unit cell vectors")
@@ -87,6 +90,31 @@ def test_frames_are_read_wherever_they_are(repository, tmp_path, stride):
     np.testing.assert_allclose(read[:, 0, 0], stride * wanted / 1000, atol=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "first_ps"), [(1, 0.0), (5, 1000.0)])
+def test_a_frame_is_found_in_the_raw_file_by_its_number_and_its_time(repository, tmp_path, stride, first_ps):
+    structure = mdtraj.load(str(repository / ALANINE))
+    positions_nm = np.repeat(structure.xyz, 101, axis=0) + np.arange(101, dtype="f4")[:, None, None] / 100
+    time_ps = first_ps + 2.0 * np.arange(101)
+    mdtraj.Trajectory(positions_nm, structure.topology, time=time_ps).save_xtc(str(tmp_path / "run.xtc"))
+    inventory = {
+        "file": str(tmp_path / "run.xtc"), "topology": str(repository / ALANINE), "selection": "all", "stride": stride,
+        "make_whole": False, "frame_interval_ps": 2.0 * stride, "checks": {"first_time_ps": first_ps},
+    }  # fmt: skip
+    drawn = pd.DataFrame({"trajectory": "run", "frame": [7, 0, 19]})
+    chosen = in_their_files(drawn, {"run": inventory})
+    _, read = read_structures(chosen, {"run": inventory})
+    raw = mdtraj.load(str(tmp_path / "run.xtc"), top=str(repository / ALANINE))
+    for row, positions in zip(chosen.itertuples(), read.xyz, strict=True):
+        np.testing.assert_allclose(raw.xyz[row.file_frame], positions, atol=1e-3)
+        assert raw.time[row.file_frame] == row.file_time_ps
+    without = in_their_files(drawn, {"run": inventory | {"checks": {"times": "none in this format"}}})
+    assert without.file_time_ps.isna().all()
+    assert without.time_ps.tolist() == [2.0 * stride * frame for frame in drawn.frame]
+    said = [remarks(table, state=1, probability=0.5, importance=[]) for table in (chosen, without)]
+    assert f"FRAME {7 * stride} OF ITS FILE (FROM 0), AT {first_ps + 14 * stride:g} PS\n" in said[0]
+    assert f"FRAME {7 * stride} OF ITS FILE (FROM 0), {14 * stride} PS AFTER THE FIRST\n" in said[1]
+
+
 def test_superposed_structures_lie_on_the_first(repository):
     structure = mdtraj.load(str(repository / ALANINE))
     turned = structure[0]
@@ -110,17 +138,43 @@ def test_what_an_observable_explains_is_the_squared_correlation_of_a_straight_li
     rng = np.random.default_rng(0)
     values, noise = rng.uniform(-1, 1, 40_000), rng.normal(0, 1, 40_000)
     function = values / values.std() + noise
-    assert explained(curve(values, function, np.ones(40_000))) == pytest.approx(0.5, abs=0.02)
-    assert explained(curve(values, values**2, np.ones(40_000))) > 0.98
-    assert explained(curve(values, np.ones(40_000), np.ones(40_000))) == 0
+    assert explained(values, function, np.ones(40_000)) == pytest.approx(0.5, abs=0.02)
+    assert explained(values, values**2, np.ones(40_000)) > 0.98
+    assert explained(values, np.ones(40_000), np.ones(40_000)) == 0
 
 
 def test_noise_explains_nothing_however_few_frames_there_are():
     rng = np.random.default_rng(1)
     found = [
-        explained(curve(rng.uniform(size=400), rng.normal(size=400), rng.uniform(0.5, 1.5, 400))) for _ in range(50)
+        explained(observed, rng.normal(size=400), rng.uniform(0.5, 1.5, 400))
+        for _ in range(50)
+        for observed in (rng.uniform(size=400), rng.standard_cauchy(size=400))
     ]
     assert np.mean(found) < 0.03
+
+
+@pytest.mark.parametrize("share", [0.02, 0.006, 0.004, 0.0005])
+@pytest.mark.parametrize("kind", ["distance", "fraction"])
+def test_an_observable_explains_a_rare_state_however_rare_it_is(share, kind):
+    """The law of total variance: what two sides of a gap differ by is explained, wherever the axis of a figure ends."""
+    rng = np.random.default_rng(6)
+    rare = rng.permutation(np.arange(40_000) < 40_000 * share)
+    opening = 0.25 * rare if kind == "fraction" else 1.0 + rare + 0.05 * rng.normal(size=40_000)
+    function = (rare - share) / rare.std() + 0.5 * rng.normal(size=40_000)
+    apart = 1 - (share * function[rare].var() + (1 - share) * function[~rare].var()) / function.var()
+    weights = np.ones(40_000)
+    assert explained(opening, function, weights) == pytest.approx(apart, abs=0.05)
+    assert explained(-opening, function, weights) == pytest.approx(apart, abs=0.05)
+    other = np.stack([rng.normal(size=40_000), opening], axis=1)
+    described = {"variables": ["function 2"], "each_for": np.ones((40_000, 2))}
+    curves = all_curves(other, function[:, None], weights, ["noise", "opening"], **described)
+    assert telling(curves, n_most=1) == ["opening"]
+
+
+def test_bins_with_few_frames_are_joined_with_their_neighbors():
+    place = np.repeat([-3.0, -1.0, 0.0, 1.0, 7.0, 900.0, 901.0], [2, 4, 9, 3, 3, 1, 1])
+    np.testing.assert_array_equal(filled_bins(place), np.repeat([0, 1, 2], [6, 9, 8]))
+    assert set(filled_bins(np.arange(4.0))) == {0}
 
 
 def test_curves_skip_what_never_varies_and_name_the_rest():
@@ -135,10 +189,11 @@ def test_curves_skip_what_never_varies_and_name_the_rest():
         functions,
         np.ones(3000),
         ["second", "zero", "missing", "first", "noise"],
+        variables=["function 2", "function 3"],
         each_for=np.ones((3000, 5)),
     )
     assert set(curves.observable) == {"second", "first", "noise"}
-    assert set(curves.function) == {2, 3}
+    assert set(curves.variable) == {"function 2", "function 3"}
     assert telling(curves, n_most=2) == ["first", "second"]
     assert telling(curves, n_most=9) == ["first", "second", "noise"]
 
@@ -150,7 +205,7 @@ def test_a_curve_weighs_a_trajectory_with_few_known_values_by_its_length():
     values = rng.uniform(size=(40_400, 1))
     values[:40_000][np.arange(40_000) % 1000 != 0] = np.nan
     each_for = np.repeat([1000.0, 1.0], [40_000, 400])[:, None]
-    curves = all_curves(values, functions, np.ones(40_400), ["sparse"], each_for=each_for)
+    curves = all_curves(values, functions, np.ones(40_400), ["sparse"], variables=["z1"], each_for=each_for)
     assert np.average(curves["mean"], weights=curves.weight) == pytest.approx(-39_600 / 40_400, abs=0.01)
 
 

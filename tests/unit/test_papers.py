@@ -57,6 +57,8 @@ def test_only_what_is_asked_for_is_read():
     asked = asked_figures(PAPERS, ["snakemake", "paper_s2_fig2", "paper_s2_fig3", "-n"], folder=FOLDER)
     assert asked_systems(asked) == ["ala2_implicit"]
     assert asked_sweeps(asked) == ["pentapeptide_dimensions"]
+    as_module = asked_figures(PAPERS, ["snakemake", "-n", "kinetics_paper_s2_fig3"], folder=FOLDER)
+    assert list(as_module) == ["paper_s2_fig3"]
 
 
 def test_the_job_of_a_cluster_reads_its_own():

@@ -129,6 +129,32 @@ def test_all_mistakes_that_no_schema_sees_are_named_at_once(system, tmp_path):
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"mixer": "mlp", "feature": "torsions", "token_merging": {"window": 2}}, "has no tokens to merge"),
+        ({"mixer": "equivariant", "token_merging": {"window": 2, "merger": "scalar"}}, "leaves no vectors to mixer"),
+        ({"mixer": "equivariant", "chiral": True}, "needs qk_convolution of 1 or more"),
+        ({"mixer": "equivariant", "chiral": True, "qk_convolution": 1}, ""),
+    ],
+)  # fmt: skip
+def test_keys_of_a_mixer_that_contradict_each_other_are_refused_before_a_run(system, tmp_path, model, words):
+    system["models"]["vampnet"] |= model
+    if words:
+        assert words in refusal(tmp_path, system)
+    else:
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(system))
+        load_system(str(tmp_path / "mine.yaml"), encoders=ENCODERS)
+
+
+def test_atoms_without_a_token_and_no_atoms_at_all_are_refused(system, tmp_path):
+    system["trajectories"]["selection"] = " "
+    system["tokens"] = {"rules": [{"selection": "all", "per": "context"}]}
+    message = refusal(tmp_path, system)
+    assert "trajectories.selection is empty" in message
+    assert "which makes no token" in message
+
+
 def test_there_are_at_least_as_many_microstates_as_macrostates(system, tmp_path):
     system["msm"] |= {"n_macrostates": 5, "n_microstates": 4}
     assert refusal(tmp_path, system).startswith("msm.n_macrostates is 5, but msm.n_microstates = 4")

@@ -49,11 +49,12 @@ def test_every_trajectory_validates_exactly_once(n_folds):
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_whole_trajectories_go_to_one_set(nested):
-    for fold in folds_of(n_folds=3, nested=nested):
+    lengths = {f"run-{i}": 50 + 3 * i for i in range(7)}
+    for fold in folds_of(lengths, n_folds=3, nested=nested):
         sets = [fold.training, fold.validation, *([fold.selection] if nested else [])]
-        assert sorted(name for segments in sets for name in names(segments)) == sorted(N_FRAMES)
+        assert sorted(name for segments in sets for name in names(segments)) == sorted(lengths)
         assert all(len(segment) == 1 for segments in sets for segment in segments)
-        assert all(len(frames([segment])) == N_FRAMES[segment[0].trajectory] for segment in fold.training)
+        assert all(len(frames([segment])) == lengths[segment[0].trajectory] for segment in fold.training)
 
 
 def test_folds_hold_about_the_same_number_of_frames():
@@ -83,6 +84,26 @@ def test_with_nesting_a_single_training_trajectory_is_cut_in_two():
     assert names(fold.training) == names(fold.selection) == ["b"]
     assert fold.selection == [[Piece("b", 80, 100)]]
     assert fold.training == [[Piece("b", 0, 80 - GAP)]]
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        (100, 100, 10_000, 100, 100), (2000, 2000, 2000, 50_000, 2000, 2000), (500, 2000, 500), (300, 300, 300),
+        (300, 300), (210, 210, 95, 485), (100,) * 12, (1000, 30, 30, 30, 900, 800),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("n_folds", [2, 3])
+def test_nested_selection_takes_about_a_fifth_of_the_frames_however_long_the_trajectories_are(lengths, n_folds):
+    if len(lengths) < n_folds:
+        pytest.skip("fewer trajectories than folds")
+    for fold in folds_of({f"t{i}": length for i, length in enumerate(lengths)}, nested=True, n_folds=n_folds):
+        n_selected, n_training = len(frames(fold.selection)), len(frames(fold.training))
+        # Where a trajectory is cut in two, a gap is left out of both sets.
+        assert n_selected / (n_selected + n_training + GAP) >= 0.1
+        assert n_selected / (n_selected + n_training) <= 0.3
+        assert not set(frames(fold.selection)) & set(frames(fold.training))
+        check_apart(fold, lag_frames=GAP)
 
 
 def test_blocks_of_one_trajectory_alternate_between_folds_with_gaps():

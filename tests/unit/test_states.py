@@ -1,4 +1,6 @@
 import logging
+import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -105,10 +107,37 @@ def test_a_macrostate_is_represented_by_a_probable_microstate_that_is_surely_its
     assert representative_microstates(model, states).tolist() == [1, 5]
 
 
-def test_more_macrostates_than_active_microstates_are_refused():
+def test_more_macrostates_than_active_microstates_become_as_many_as_there_are():
     model = exact_model(three_state_chain(), np.arange(3), 3)
-    with pytest.raises(ValueError, match="n_macrostates = 5, but the active set has 3 microstates"):
-        find_macrostates(model, n_macrostates=5)
+    fewer, right = (find_macrostates(model, n_macrostates=n_asked) for n_asked in (5, 3))
+    np.testing.assert_array_equal(fewer.memberships, right.memberships)
+    assert (fewer.n_asked, right.n_asked, right.shortfall) == (5, 3, None)
+    assert re.match("msm.n_macrostates asks for 5 states, but the model has 3: only 3 micro", fewer.shortfall.reason)
+    assert "set msm.n_macrostates to 3" in fewer.shortfall.reason
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_where_pcca_leaves_states_empty_there_are_as_many_as_it_fills(seed, caplog):
+    # Frames that do not remember where they were: the eigenvectors are noise.
+    frames = np.random.default_rng(seed).integers(0, 20, 3000)
+    model = estimate_model(count_transitions([frames], lag_frames=5, n_microstates=20))
+    found = find_macrostates(model, n_macrostates=10)
+    n_found = found.memberships.shape[1]
+    assert n_found == len(np.unique(found.assignment)) < found.n_asked == 10
+    assert f"asks for 10 states, but the model has {n_found}: of 10 states PCCA+ leaves " in found.shortfall.reason
+    assert caplog.messages == [found.shortfall.reason]
+    # No larger number can be filled, and the one found needs no excuse.
+    again = find_macrostates(model, n_macrostates=n_found)
+    np.testing.assert_array_equal(again.memberships, found.memberships)
+    assert again.shortfall is None
+    assert find_macrostates(model, n_macrostates=n_found + 1).memberships.shape[1] == n_found
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError, np.linalg.LinAlgError])
+def test_where_pcca_finds_nothing_at_all_one_sentence_says_what_to_do(error, monkeypatch):
+    monkeypatch.setattr("geom2msm.states.pcca", Mock(side_effect=error("no rotation")))
+    with pytest.raises(ValueError, match=r"^msm.n_macrostates = 3: [^.]*2 states \(no rotation\); change msm[^\n]*\.$"):
+        find_macrostates(exact_model(three_state_chain(), np.arange(3), 3), n_macrostates=3)
 
 
 def test_state_probabilities_are_memberships_and_zero_outside_the_active_set():
@@ -117,13 +146,16 @@ def test_state_probabilities_are_memberships_and_zero_outside_the_active_set():
     np.testing.assert_allclose(probabilities, [[0, 1], [0, 0], [0.75, 0.25], [0, 1]])
 
 
-def test_a_stored_model_is_read_back_the_same(tmp_path):
+@pytest.mark.parametrize("n_macrostates", [2, 6])
+def test_a_stored_model_is_read_back_the_same(n_macrostates, tmp_path):
     dtraj = np.random.default_rng(0).integers(0, 4, 500)
     model = estimate_model(count_transitions([dtraj], lag_frames=1, n_microstates=5))
-    macrostates = find_macrostates(model, n_macrostates=2)
+    macrostates = find_macrostates(model, n_macrostates=n_macrostates)
     with open(tmp_path / "msm.npz", "wb") as file:
         save_model(file, model, macrostates, lag_ps=2.0, n_processes=2)
     again, states = read_model(str(tmp_path / "msm.npz"))
     np.testing.assert_array_equal(again.transition_matrix, model.transition_matrix)
     np.testing.assert_array_equal(again.counts.active_matrix, model.counts.active_matrix)
     np.testing.assert_array_equal(states.assignment, macrostates.assignment)
+    assert states.shortfall == macrostates.shortfall
+    assert states.n_asked == n_macrostates

@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from geom2msm.mixers import token_graph
-from geom2msm.mixers.gvp import TokenEdges
+from geom2msm.mixers.gvp import GvpSettings, SubGvp, TokenEdges
 from geom2msm.mixers.gvp_layers import GvpConvolution
+from geom2msm.mixers.layout import TokenLayout
 from geom2msm.mixers.token_graph import TokenNeighbors, chain_neighbors, neighbors_within
 
 
@@ -71,6 +72,15 @@ def test_edges_point_from_a_token_to_its_neighbor():
     # Centers 0, 0.15, 0.3, 0.45 nm, width 0.45 / 4 nm.
     expected = torch.exp(-(((0.4 - torch.tensor([0, 0.15, 0.3, 0.45])) / 0.1125) ** 2))
     torch.testing.assert_close(radial[0, 1, slot], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("window", [2, 4, 8])
+def test_merged_tokens_in_a_volume_as_much_larger_have_the_same_neighbors(window):
+    positions = 2 * torch.rand(2, 40, 3)
+    edges, merged_edges = (
+        SubGvp(GvpSettings(), TokenLayout(4, (0,) * 40, window=merged)).edges for merged in (1, window)
+    )
+    assert edges_of(merged_edges(positions * window ** (1 / 3))[0]) == edges_of(edges(positions)[0])
 
 
 def test_perceptrons_average_the_messages_of_the_neighbors():

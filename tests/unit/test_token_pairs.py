@@ -127,6 +127,15 @@ def test_noise_tokens_are_noise_and_the_same_for_a_frame_whenever_it_is_read(fra
         assert torch.equal(batch.at_lag().vectors, whole.vectors[batch.starts + LAG])
 
 
+def test_noise_tokens_have_nothing_of_a_frame_in_any_of_their_arrays(frames):
+    real, noise = (opened(frames, 10_000, control=control).tokens for control in ("none", "noise_tokens"))
+    for array, others in zip(real, noise, strict=True):
+        values, random = (each.float().flatten(1) for each in (array, others))
+        known = torch.corrcoef(torch.stack([values.mean(dim=1), random.mean(dim=1)]))[0, 1]
+        assert not torch.isclose(values, random).any(dim=1).all()
+        assert not known.abs() > 5 / len(values) ** 0.5
+
+
 def test_an_unknown_control_is_refused(frames):
     with pytest.raises(ValueError, match="control: magic is unknown; choose one of none, time_shuffled, noise_tokens"):
         StoredTokens(frames, control="magic")

@@ -282,6 +282,12 @@ def test_nothing_is_chosen_on_the_validation_pairs(training, validation):
     assert runs[0][2]["score_selection"] == runs[1][2]["score_selection"]
 
 
+def test_without_nesting_there_is_no_selection_score(training, validation):
+    config = dataclasses.replace(CONFIG, max_epochs=1)
+    _, _, scores = fit_vampnet(FoldPairs(training, validation, validation), config=config, member=Member(0))
+    assert "score_selection" not in scores
+
+
 def test_two_lobes_are_two_networks_and_score_as_well(training, validation):
     config = dataclasses.replace(CONFIG, lobes=2)
     model, _, scores = fit(training, validation, config=config)

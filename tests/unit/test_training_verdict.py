@@ -42,11 +42,23 @@ def test_a_training_that_max_epochs_ended_is_named():
     assert "fold 1 seed 0" in found.reasons[0]
 
 
-@pytest.mark.parametrize(("best_epoch", "n_pairs"), [(10, 797), (FEW_STEPS // 10 - 1, 10_000)])
+@pytest.mark.parametrize(("best_epoch", "n_pairs"), [(10, 797), (25, 1999), (FEW_STEPS // 10 - 1, 10_000)])
 def test_weights_of_a_few_steps_are_a_warning(best_epoch, n_pairs):
     found = judge_training(members(2.8, 2.6, best_epoch=best_epoch, n_training_pairs=n_pairs), members(2.2, 2.4))
     assert found.verdict == "warn"
     assert "steps only; lower batch_pairs" in found.reasons[0]
+
+
+@pytest.mark.parametrize(("pairs", "verdict"), [(200, "pass"), (150, "warn"), (9, "warn"), (2.5, "fail")])
+@pytest.mark.parametrize("role", ["training", "validation"])
+def test_scores_that_rest_on_few_pairs_are_not_trusted(pairs, verdict, role):
+    ensemble = members(2.8, 2.6, n_validation_pairs=5000, effective_training_pairs=1e4, effective_validation_pairs=5e3)
+    ensemble["members"][1][f"effective_{role}_pairs"] = pairs
+    found = judge_training(ensemble, members(2.2, 2.4))
+    assert found.verdict == verdict
+    if verdict != "pass":
+        assert f"{role} pairs of fold 1 count as {pairs:g} of equal weight" in found.reasons[0]
+        assert f"noise alone would score {1 + 9 / pairs:.3g}" in found.reasons[0]
 
 
 @pytest.mark.parametrize("changes", [{"lag_ps": 20.0}, {"dimensions": 4}])

@@ -99,7 +99,7 @@ def test_verdicts_of_other_files_are_taken_as_they_are(verdict):
         "lag": verdicts.judge_lag(told | {"proposed_lag_ps": 3.0, "configured_lag_ps": 2.0}),
         "CK test": verdicts.judge_ck_test(told | deviations),
         "connectivity": verdicts.judge_connectivity(told | {"fraction_of_frames_active": 0.98}),
-        "number of states": verdicts.judge_spectrum(told | {"gap": 2.5, "n_macrostates": 3}),
+        "number of states": verdicts.judge_spectrum(told | {"gap": 2.5, "n_macrostates": 3, "n_macrostates_asked": 3}),
         "equilibrium": verdicts.judge_equilibrium(told | errors | largest, biased=False),
         "relaxation": verdicts.judge_relaxation(told | deviations),
         "convergence": verdicts.judge_convergence(told | errors),
@@ -126,8 +126,15 @@ def test_numbers_that_could_not_be_estimated_are_a_dash():
         verdicts.judge_relaxation,
         partial(verdicts.judge_equilibrium, biased=False),
     ):
-        assert judge(told | unknown).number == "–"
+        assert judge(told | unknown | {"n_macrostates": 2, "n_macrostates_asked": 2}).number == "–"
     assert verdicts.judge_lag(told | unknown | {"configured_lag_ps": 2.0}).number == "2 ps, nowhere flat"
+
+
+def test_states_asked_for_in_vain_are_counted():
+    told = {"verdict": "fail", "reasons": ["why"], "n_macrostates": 2, "n_macrostates_asked": 5}
+    for gap in (3.0, None):
+        judged = verdicts.judge_spectrum(told | {"gap": gap})
+        assert (judged.verdict, judged.number, judged.value) == ("fail", "2 of 5 states found", 2.0)
 
 
 @pytest.mark.parametrize("verdict", verdicts.VERDICTS)

@@ -41,7 +41,7 @@ LAYERS = [
     | {"transition_paths", "passage_times", "relaxation", "hidden_markov", "spectrum", "reversibility"},
     {"lag_choice", "connectivity", "sampling", "convergence", "vamp2_consistency", "member_scans"}
     | {"verdict_texts", "verdicts", "training_verdict"},
-    {"ramachandran", "style", "free_energy", "network", "annotation", "state_contacts", "ensembles"}
+    {"ramachandran", "style", "free_energy", "network", "annotation", "state_contacts", "ensembles", "structure_files"}
     | {"observable_curves", "scattered", "sticks", "sweep_summary"}
     | {"verification", "status", "last_words"}
     | {"captions", "report_figures", "report_page", "report_tables"},

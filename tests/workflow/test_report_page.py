@@ -67,7 +67,7 @@ def verdict_files(folder: Path) -> dict[str, object]:
         "lag": verdict("lag", "warn", HOSTILE, configured_lag_ps=2.0, proposed_lag_ps=3.0),
         "ck_test": verdict("ck_test", "pass", largest_deviation_in_errors=0.66, largest_deviation=0.009),
         "connectivity": verdict("connectivity", "fail", "too little", fraction_of_frames_active=0.6),
-        "spectrum": verdict("spectrum", "warn", "no gap", gap=1.4, n_macrostates=3),
+        "spectrum": verdict("spectrum", "warn", "no gap", gap=1.4, n_macrostates=3, n_macrostates_asked=3),
         "reversibility": verdict(
             "reversibility", "pass", largest_difference_in_errors=0.1, largest_of_all_in_errors=1.9, n_compared=12
         ),
@@ -106,7 +106,7 @@ def artefacts(folder: Path, name: str) -> dict[str, object]:
     inventory |= {"checks": {"times": "unusable: plain frame numbers"}}
     timescale = {"process": 1, "estimate_ps": 70.2, "lower_ps": 55.9, "upper_ps": 102.1}
     unknown = {"process": 2, "estimate_ps": None, "lower_ps": None, "upper_ps": None}
-    summary = {"n_macrostates": 2, "lag_ps": 2.0, "n_frames": 5000, "temperature_K": 300}
+    summary = {"n_macrostates": 2, "n_macrostates_asked": 3, "lag_ps": 2.0, "n_frames": 5000, "temperature_K": 300}
     summary |= {"timescales": [timescale, unknown], "provenance": provenance}
     probability = "probability,probability_lower,probability_upper"
     energy = "free_energy_kT,free_energy_kT_lower,free_energy_kT_upper"
@@ -137,7 +137,7 @@ def artefacts(folder: Path, name: str) -> dict[str, object]:
             "2,rmsd,nm,0.114,,",
         ),
         "inventories": [write_json(folder / "run-0.json", inventory)],
-        "structures": [str(structure), str(structure)],
+        "structures": [str(structure), str(structure), str(folder / "state-3.pdb")],
         **{
             key: [file[e] for file in files] for key, e in {"images": "png", "drawings": "pdf", "tables": "csv"}.items()
         },
@@ -245,6 +245,15 @@ def test_links_stay_in_the_page_and_files_come_out_as_they_went_in(report):
     assert base64.b64decode(downloads["toy-state-1.pdb"].split(",")[1]) == b"ATOM\n"
     assert base64.b64decode(downloads["toy-ck_test.csv"].split(",")[1]) == b"x\n1\n"
     assert base64.b64decode(downloads["other-ck_test.pdf"].split(",")[1]).startswith(b"%PDF")
+
+
+def test_states_that_were_not_found_have_no_structure_but_are_counted(report):
+    # The third structure that was asked for does not even exist.
+    downloads = [link["download"] for link in Elements(report).of("a") if "download" in link]
+    assert [name for name in downloads if name.endswith(".pdb")] == [
+        f"{system}-state-1.pdb" for system in SYSTEMS for _ in range(2)
+    ]
+    assert report.read_text().count("2 (3 asked for)") == len(SYSTEMS)
 
 
 def test_large_files_are_named_instead(tmp_path, monkeypatch):

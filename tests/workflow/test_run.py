@@ -160,12 +160,9 @@ def test_where_the_page_is_is_said_when_there_is_a_new_one(
         return code
 
     monkeypatch.setattr(run, "ROOT", tmp_path)
-    monkeypatch.setattr(run, "PAGE", page)
-    monkeypatch.setattr(run, "REPORT", page.with_suffix(".zip"))
-    monkeypatch.setattr(run, "WORKING", tmp_path / ".snakemake")
     monkeypatch.setattr(run, "deployment", lambda driver: ({}, tmp_path))
     monkeypatch.setattr(run, "run", snakemake)
-    monkeypatch.setattr(run, "say_last_words", lambda logs, started: None)
+    monkeypatch.setattr(run, "say_last_words", lambda folder, logs, started: None)
     assert run.run_workflow(arguments) == code
     assert ("results/report.html" in capsys.readouterr().err) is said
 
@@ -344,10 +341,7 @@ def toy(run, snakemake, uv, tmp_path, monkeypatch):
     profile.write_bytes((ROOT / "workflow/profiles/default/profile.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "ROOT", tmp_path)
-    monkeypatch.setattr(run, "REPORT", tmp_path / "results/report.zip")
-    monkeypatch.setattr(run, "PAGE", tmp_path / "results/report.html")
     monkeypatch.setattr(run, "ENVIRONMENTS", tmp_path / ".envs")
-    monkeypatch.setattr(run, "WORKING", tmp_path / ".snakemake")
     monkeypatch.setattr(run, "DRIVER", snakemake.parents[1])
     without_conda = [folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "conda").exists()]
     monkeypatch.setenv("PATH", ":".join(without_conda))
@@ -423,12 +417,35 @@ def test_the_last_line_of_a_failed_run_is_the_sentence_of_the_job(run, toy, capf
     assert capfd.readouterr().err.splitlines()[-1] == words
 
 
-def test_a_snakemake_that_outlives_run_py_counts_as_a_run(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "WORKING", tmp_path)
-    with run.at_work():
+def test_a_run_in_another_folder_ends_with_its_own_last_words(run, toy, capfd):
+    (toy / "a.py").write_text("open(snakemake.log[0], 'w').write('ValueError: a.xtc ends too early\\n'); exit(1)\n")
+    assert run.run_workflow(["--directory", "elsewhere"]) != 0
+    assert capfd.readouterr().err.splitlines()[-1].endswith("failed (logs/a.log): a.xtc ends too early")
+    assert (toy / "elsewhere/logs/a.log").is_file()
+
+
+def test_a_repository_that_was_moved_has_nothing_to_do(run, toy, monkeypatch):
+    assert run.run_workflow([]) == 0
+    made = (toy / "results/a.txt").stat().st_mtime_ns
+    # The environments of a moved repository are made anew: their folder is another one.
+    monkeypatch.setattr(run, "ENVIRONMENTS", toy / "moved")
+    assert run.run_workflow([]) == 0
+    assert (toy / "results/a.txt").stat().st_mtime_ns == made
+
+
+def test_other_versions_of_the_packages_are_a_reason_to_run_again(run, toy, monkeypatch):
+    assert run.run_workflow([]) == 0
+    made = (toy / "results/a.txt").stat().st_mtime_ns
+    monkeypatch.setattr(run, "digest", lambda *content: "another recipe")
+    assert run.run_workflow([]) == 0
+    assert (toy / "results/a.txt").stat().st_mtime_ns > made
+
+
+def test_a_snakemake_that_outlives_run_py_counts_as_a_run(run, tmp_path):
+    with run.at_work(tmp_path):
         assert run.run(["sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid"], dict(os.environ)) == 0
     other = int((tmp_path / "pid").read_text())
-    with (tmp_path / "run.lock").open("a") as lock:
+    with (tmp_path / run.LOCK).open("a") as lock:
         try:
             with pytest.raises(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -444,7 +461,7 @@ def test_a_misspelled_target_is_met_by_the_nearest_one(run, toy, capfd):
 
 def test_a_second_run_is_told_to_wait_and_after_a_killed_one_to_unlock(run, toy, capfd):
     (toy / "a.py").write_text("import pathlib, time; pathlib.Path('begun').touch(); time.sleep(300)\n")
-    with run.at_work():
+    with run.at_work(toy):
         command = run.snakemake_command([], run.deployment()[1], interactive=False)
         other = subprocess.Popen(command, env=run.deployment()[0], close_fds=False, start_new_session=True)
     try:

@@ -59,7 +59,9 @@ class SubGvp(nn.Module):
         super().__init__()
         channels = (settings.hidden_channels, settings.vector_channels)
         self.width = sum(channels)
-        self.edges = TokenEdges(radius_nm=settings.radius_nm, n_radial=settings.n_radial)
+        # Merged tokens are fewer in the same volume: so they have as many neighbors as the tokens before.
+        radius_nm = settings.radius_nm * layout.window ** (1 / 3)
+        self.edges = TokenEdges(radius_nm=radius_nm, n_radial=settings.n_radial)
         self.embedding = GeometricVectorPerceptron((layout.channels, layout.channels), channels, activated=False)
         self.norm = GvpNorm(settings.hidden_channels)
         self.layers = nn.ModuleList(

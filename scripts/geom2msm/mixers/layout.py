@@ -11,10 +11,14 @@ from geom2msm.store import read_attributes
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """Channels of a token, and the chain of each token: windows and sequence edges never cross between chains."""
+    """Channels of a token, and the chain of each token: windows and sequence edges never cross between chains.
+
+    `window` is how many tokens of the store one token stands for, more than 1 behind token merging.
+    """
 
     channels: int
     chain: tuple[int, ...]
+    window: int = 1
 
     @property
     def n_tokens(self) -> int:

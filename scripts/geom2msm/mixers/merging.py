@@ -49,7 +49,8 @@ class TokenMerging(nn.Module):
     def __init__(self, settings: MergingSettings, layout: TokenLayout, hidden: int) -> None:
         super().__init__()
         windows = chain_windows(layout.chain, window=settings.window)
-        self.layout = TokenLayout(hidden, tuple(layout.chain[first] for first in windows[:, 0].tolist()))
+        chain = tuple(layout.chain[first] for first in windows[:, 0].tolist())
+        self.layout = TokenLayout(hidden, chain, window=settings.window)
         self.radius_nm = settings.radius_nm
         self.project_scalars = nn.Linear(layout.channels, hidden)
         self.project_vectors = nn.Linear(layout.channels, hidden, bias=False)
