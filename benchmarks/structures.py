@@ -36,7 +36,7 @@ def embed_structure(path: str, weights: str, *, kernel: str) -> dict[str, object
     topology, (encoder, card) = load_topology(path), load_encoder(weights)
     selected = select_atoms(topology, SELECTION, file=path)
     table = token_table(topology, selected, labels=residue_labels(path, topology), file=path)
-    settings = EmbeddingSettings("nearest32", kernel, "float16", None, False, {}, None)
+    settings = EmbeddingSettings("nearest32", kernel, "float32", "float16", None, False, {}, None)
     atoms, embedding = prepare_embedding(topology, table, selected, encoder, card, settings, file=path)
     positions = mdtraj.load_frame(path, 0).xyz[:, atoms] if path.endswith(".gz") else mdtraj.load(path).xyz[:1, atoms]
     embedding(positions)

@@ -12,7 +12,7 @@ from geom2msm.units import KB_KJ_PER_MOL_K
 CONVENTIONS = {
     "states": "from 1 in tables, from 0 in arrays, by decreasing stationary probability",
     "estimator": "reversible; sliding counts, divided by the lag for the posterior; intervals are 95 %",
-    "active_set": "the strongly connected set of microstates with the most counts",
+    "active_set": "of the strongly connected sets of several microstates, the one with the most counts",
     "macrostates": "PCCA+; a microstate belongs to the macrostate of its highest membership",
     "visits": "counted directly; stays shorter than the lag are recrossings and not counted",
 }

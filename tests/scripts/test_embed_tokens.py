@@ -19,8 +19,8 @@ from geom2msm.encoder.weights import EncoderCard, load_encoder, save_encoder
 from geom2msm.store import read_array, read_attributes
 
 SETTINGS = {
-    "neighbor_rule": "all", "kernel": "plain", "dtype": "float16", "window_neighbors": None, "periodic": False,
-    "unseen_elements": {}, "environment": None,
+    "neighbor_rule": "all", "kernel": "plain", "precision": "float32", "dtype": "float16", "window_neighbors": None,
+    "periodic": False, "unseen_elements": {}, "environment": None,
 }  # fmt: skip
 GIVEN = {"check": "", "source": "digest"}
 ONE_PER_RESIDUE = [{"selection": "all", "per": "residue"}]
@@ -163,6 +163,27 @@ def test_every_kernel_gives_the_tokens_of_the_plain_one(files, tmp_path, kernel)
         plain, fast = (read_array(store, name) for store in stores)
         np.testing.assert_allclose(fast, plain, atol=1e-4 * np.abs(plain).max())
     assert read_attributes(stores[1])["kernel"] != read_attributes(stores[0])["kernel"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a GPU")
+def test_a_precision_that_needs_a_gpu_is_refused_without_one(files, tmp_path):
+    with pytest.raises(ValueError, match=r"tokens.precision = 'tf32' needs a GPU, and there is none here"):
+        embed_tokens.main(
+            **files, tokens=str(tmp_path / "run.zarr.zip"), settings=SETTINGS | {"precision": "tf32"}, **GIVEN
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_rounded_products_change_tokens_by_less_than_a_hundredth(files, tmp_path):
+    stores = [str(tmp_path / f"{precision}.zarr.zip") for precision in ("float32", "tf32")]
+    for store, precision in zip(stores, ("float32", "tf32"), strict=True):
+        changed = {"precision": precision, "dtype": "float32"}
+        embed_tokens.main(**files, tokens=store, settings=SETTINGS | changed, **GIVEN)
+        assert read_attributes(store)["precision"] == precision
+    for name in ("scalars", "vectors"):
+        exact, rounded = (read_array(store, name) for store in stores)
+        np.testing.assert_allclose(rounded, exact, atol=1e-2 * np.abs(exact).max())
 
 
 def test_a_kernel_that_the_encoder_does_not_have_is_refused(files, tmp_path):

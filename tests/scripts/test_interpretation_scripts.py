@@ -136,7 +136,8 @@ def test_maps_of_a_tumbling_dipeptide(repository, tmp_path):
     table.to_csv(tmp_path / "tokens.csv", index=False)
     write_states(tmp_path / "states.zarr.zip", [(np.arange(n_frames) % 2).astype("i4")])
     embedding = {
-        "neighbor_rule": "nearest32", "kernel": "auto", "dtype": "float16", "window_neighbors": None,
+        "neighbor_rule": "nearest32", "kernel": "auto", "precision": "float32", "dtype": "float16",
+        "window_neighbors": None,
         "periodic": False, "unseen_elements": {}, "environment": None,
     }  # fmt: skip
     map_embeddings.main(

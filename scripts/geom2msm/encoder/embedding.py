@@ -134,7 +134,10 @@ class Embedder:
         table = neighbor_table(positions[None], cutoff=cutoff, rule=self.neighbor_rule, cell_nm=cell)
         numbers = torch.from_numpy(self.token_map.atomic_numbers).to(positions.device)
         difference = check_kernel(self.encoder, encoder, numbers, positions, table)
-        logging.info("forward pass: %s; first frame differs from the plain one by %.1e", self.encoder.path, difference)
+        logging.info(
+            "forward pass: %s, %s; first frame differs from the plain one in float32 by %.1e",
+            self.encoder.path, self.encoder.precision, difference,
+        )  # fmt: skip
 
 
 def as_stored(values: Tensor, dtype: str) -> np.ndarray:

@@ -24,7 +24,7 @@ from geom2msm.topology import load_topology, select_atoms
 
 COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 # What a range must have in common with the store that it becomes part of; how may differ is seen here, too.
-COMPARED = ("encoder", "neighbor_rule", "periodic", "kernel", "device", "stride", "selection")
+COMPARED = ("encoder", "neighbor_rule", "periodic", "kernel", "precision", "device", "stride", "selection")
 
 
 @dataclass(frozen=True)

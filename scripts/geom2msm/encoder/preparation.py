@@ -24,6 +24,7 @@ class EmbeddingSettings:
 
     neighbor_rule: str
     kernel: str
+    precision: str
     dtype: str
     window_neighbors: int | None
     periodic: bool
@@ -48,6 +49,6 @@ def prepare_embedding(
     )  # fmt: skip
     around = settings.environment and find_surroundings(topology, selected, settings.environment, file=file)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    frozen = freeze(encoder, kernel=settings.kernel, device=device)
+    frozen = freeze(encoder, kernel=settings.kernel, device=device, precision=settings.precision)
     embedder = Embedder(frozen, token_map, settings.neighbor_rule, settings.dtype)
     return atoms, Embedding(embedder, around, settings.periodic)

@@ -79,7 +79,8 @@ class Embedding:
     def attributes(self) -> dict[str, object]:
         """What the store says about the way that its tokens were computed."""
         attributes: dict[str, object] = {"neighbor_rule": self.embedder.neighbor_rule, "periodic": self.periodic}
-        attributes |= {"kernel": self.embedder.encoder.path, "device": self.embedder.encoder.device.type}
+        encoder = self.embedder.encoder
+        attributes |= {"kernel": encoder.path, "precision": encoder.precision, "device": encoder.device.type}
         if self.around:
             species = {"species": self.around.names, "cutoff_nm": self.around.cutoff_nm, "soft_radii": SOFT_RADII}
             attributes["environment"] = species
