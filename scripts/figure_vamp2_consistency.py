@@ -44,7 +44,7 @@ def main(consistency: str, verdict: str, style: str, pdf: str, png: str, table: 
     lag_axis(ax, compared.lag_ps / unit_ps, unit=unit)
     ax.legend(loc="best")
     largest = found["largest_difference_in_errors"]
-    told = "not estimable" if largest is None else f"differences up to {largest:.1f} errors"
+    told = "no lag could be compared" if largest is None else f"differences up to {largest:.1f} errors"
     ax.set_title(f"{found['verdict']}: {told}")
     save_figure(figure, pd.concat([compared.assign(data="all frames"), members]), pdf=pdf, png=png, csv=table)
 

@@ -71,6 +71,8 @@ def choose_sets(model: MarkovModel, macrostates: Macrostates, settings: PathSett
         raise NotEstimable(
             f"msm.transition_paths names state {_numbers(missing)}, but the last state of the model is {n_macrostates}"
         )
+    if n_macrostates < 2:
+        raise NotEstimable("msm.transition_paths: the model has one state, so that nothing begins or ends")
     if source is None:
         source = [_farthest(model, macrostates, other=target)]
     if target is None:

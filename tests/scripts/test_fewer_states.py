@@ -201,6 +201,19 @@ def stage(request, tmp_path_factory) -> tuple[Stage, int]:
     return Stage(tmp_path_factory.mktemp("fewer") / "states", walk()), n_found
 
 
+@pytest.mark.parametrize("ends", [("most_probable", "slowest_process"), ("slowest_process", "least_probable")])
+def test_ends_named_by_rule_are_found_among_the_states_that_there_are(stage, tmp_path, ends):
+    made, n_found = stage
+    paths = [str(tmp_path / name) for name in ("committors.csv", "fluxes.csv", "pathways.csv", "tpt.json")]
+    chosen = {"transition_paths": dict(zip(("source", "target"), ends, strict=True))}
+    analyze_transition_paths.main(made.msm, *paths, settings=SETTINGS | chosen)
+    found = read_json(paths[3])
+    assert (found["verdict"] == "not estimable") == (n_found == 1)
+    if n_found == 1:
+        assert any("the model has one state" in reason for reason in found["reasons"])
+        assert pd.read_csv(paths[2]).empty
+
+
 def numbers_of(content: object) -> list[float]:
     """All numbers in the content of a JSON file."""
     if isinstance(content, dict | list):

@@ -20,7 +20,9 @@ def test_networks_that_stopped_by_themselves_and_found_more_pass():
     assert found.number == "validation score 2.65, baseline 2.30"
 
 
-@pytest.mark.parametrize(("scores", "verdict"), [((1.3, 1.5), "fail"), ((2.1, 2.45), "warn"), ((2.2, 2.4), "pass")])
+@pytest.mark.parametrize(
+    ("scores", "verdict"), [((1.3, 1.5), "fail"), ((2.1, 2.45), "warn"), ((2.2, 2.4), "pass"), ((2.193, 2.391), "pass")]
+)
 def test_a_network_below_the_baseline_has_learned_too_little(scores, verdict):
     found = judge_training(members(*scores), members(2.2, 2.4))
     assert found.verdict == verdict
