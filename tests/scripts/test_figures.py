@@ -821,7 +821,7 @@ def test_members_that_score_other_functions_are_left_out(draw):
     drawn = draw("vamp2_consistency")
     members = drawn.saved[drawn.saved.data != "all frames"]
     assert members.score.tolist() == [1.9, 1.8]
-    assert drawn.axes[0].get_title() == "pass: not estimable"
+    assert drawn.axes[0].get_title() == "pass: no lag could be compared"
 
 
 def test_importance_shows_every_way_with_untrained_networks_behind(draw, results):
