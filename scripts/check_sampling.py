@@ -21,7 +21,7 @@ def main(dtrajs: str, msm: str, sampling: str, convergence: str, verdict: str, *
     parts = convergence_table(runs.dtrajs, model, macrostates, chosen)
     with replace_when_complete(convergence) as part:
         parts.to_csv(part, index=False)
-    found = convergence_verdict(parts, n_processes=macrostates.memberships.shape[1] - 1)
+    found = convergence_verdict(parts, n_processes=macrostates.n_found - 1)
     found["provenance"] = provenance(inputs={path: path for path in [dtrajs, msm]}, settings=settings)
     write_verdict(verdict, explained(found, model), subject="convergence")
 

@@ -31,7 +31,7 @@ def main(
     macrostate = macrostate_of_microstate(model, macrostates)
     visits = count_visits(
         [macrostate[dtraj] for dtraj in runs.dtrajs],
-        n_macrostates=macrostates.memberships.shape[1],
+        n_macrostates=macrostates.n_found,
         coring_frames=lag_frames,
     )
     n_trajectories = len(runs.dtrajs)

@@ -62,7 +62,7 @@ def convergence_table(
 
     `quantity` is t2, t3, … (in ps) or "population" followed by the number of a macrostate of the whole model.
     """
-    macrostate, n_states = macrostate_of_microstate(model, macrostates), macrostates.memberships.shape[1]
+    macrostate, n_states = macrostate_of_microstate(model, macrostates), macrostates.n_found
     tables = []
     for part in PARTS:
         try:

@@ -58,11 +58,8 @@ def summarize(scores: Sequence[Mapping]) -> dict[str, object]:
         if all(name in member for member in scores):
             values = np.array([member[name] for member in scores])
             found[name] = {"mean": float(values.mean()), "sd": _deviation(values)}
-    compared = [
-        _successes(values, noise=_noise(scores))
-        for values in _by_fold(scores, "score_validation").values()
-        if len(values) > 1
-    ]
+    folds, noise = _by_fold(scores, "score_validation").values(), _noise(scores)
+    compared = [_successes(values, noise=noise) for values in folds if len(values) > 1]
     return found | {
         "success_share": SUCCESS_SHARE,
         "success_fraction": float(np.concatenate(compared).mean()) if compared else None,

@@ -69,7 +69,7 @@ def fit_hidden_model(
     *, n_samples: int, seed: int,
 ) -> HiddenModel:  # fmt: skip
     """Most likely reversible hidden Markov model at the lag of the Markov model, with as many states as macrostates."""
-    lag_frames, n_states = model.counts.lag_frames, macrostates.memberships.shape[1]
+    lag_frames, n_states = model.counts.lag_frames, macrostates.n_found
     if n_states < 2:
         raise NotEstimable("one state has no transitions")
     pieces = active_pieces(dtrajs, model)

@@ -96,7 +96,7 @@ def model_summary(
     """Lag, active set, what was dropped, timescales, spectral gaps t_i / t_(i+1); not estimable is None."""
     counts = model.counts
     # One more than macrostates need, to see whether a gap follows the last of them.
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
     n_processes = max(settings.n_timescales, n_macrostates)
     timescales = timescale_table(model, posterior, lag_ps=settings.lag_ps, n_processes=n_processes)
     timescales = timescales[["process", "estimate_ps", "lower_ps", "upper_ps"]]

@@ -92,7 +92,7 @@ def modelled_times(
     *, lag_frames: int,
 ) -> Float[np.ndarray, "3 macrostate macrostate"]:  # fmt: skip
     """Mean first passage time in lags, with its interval, of a model at another lag; NaN where it lacks a state."""
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
     times = np.full((3, n_macrostates, n_macrostates), np.nan)
     try:
         other = estimate_model(count_transitions(dtrajs, lag_frames=lag_frames, n_microstates=len(model.counts.matrix)))
@@ -119,7 +119,7 @@ def passage_table(
     """One row per method, lag and ordered pair of macrostates; what cannot be estimated is NaN."""
     assigned = macrostate_of_microstate(model, macrostates)
     macrostate = [assigned[dtraj] for dtraj in dtrajs]
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
 
     def rows() -> Iterator[pd.DataFrame]:
         for lag_ps in sorted(settings.scan_lags_ps):

@@ -111,7 +111,7 @@ def compare_models(
     Currents are between macrostates and, as "current between sets", between sets of microstates, named by letters.
     Of a model of one microstate nothing is known.
     """
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
     if len(model.transition_matrix) < 2:
         known = _populations(model, posterior, nonreversible, macrostates)
         return known.assign(reversible=np.nan, nonreversible=np.nan, error=np.nan)
@@ -160,7 +160,7 @@ def _timescale_rows(
 def _current_rows(
     quantity: str, model: MarkovModel, nonreversible: NonReversible, macrostates: Macrostates, names: Sequence[str]
 ) -> pd.DataFrame:
-    origin, target = np.triu_indices(macrostates.memberships.shape[1], 1)
+    origin, target = np.triu_indices(macrostates.n_found, 1)
     free, indicator = nonreversible.posterior, macrostates.indicator
     estimate = currents(nonreversible.transition_matrix, nonreversible.stationary_distribution, macrostates)
     estimate = estimate[origin, target]

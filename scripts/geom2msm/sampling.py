@@ -44,7 +44,7 @@ def sampling_table(
     `effective_counts` are the transitions out of its microstates that the posterior takes as independent, one per lag;
     `effective_frames` the frames that are independent as to being in the state or not.
     """
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
     visited = [macrostate_of_microstate(model, macrostates)[dtraj] for dtraj in dtrajs]
     visits = count_visits(visited, n_macrostates=n_macrostates, coring_frames=model.counts.lag_frames)
     inefficiency = np.array([

@@ -88,7 +88,7 @@ def spectrum_verdict(table: pd.DataFrame, model: MarkovModel, macrostates: Macro
 
     Fewer states than were asked for are a failure.
     """
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
     fuzzy = macrostates.memberships.max(axis=1) < FUZZY_MEMBERSHIP
     found = {
         "n_macrostates": n_macrostates,

@@ -133,9 +133,8 @@ def _check_number(n_units: int, settings: SplitSettings) -> None:
 
 
 def _fold(units: list[Unit], held_out: set[Unit], runs: list[Run], *, nested: bool, gap_frames: int) -> Fold:
-    roles = {unit: "validation" if unit in held_out else "training" for unit in units}
-    if nested:
-        roles = dict.fromkeys(held_out, "validation") | _nested([unit for unit in units if unit not in held_out])
+    rest = [unit for unit in units if unit not in held_out]
+    roles = dict.fromkeys(held_out, "validation") | (_nested(rest) if nested else dict.fromkeys(rest, "training"))
     sets = {role: list(_segments(roles, role, runs, gap_frames)) for role in ROLES}
     if not nested:
         sets["selection"] = sets["validation"]

@@ -15,6 +15,10 @@ from geom2msm.resampling import Blocks, jackknife_interval
 MAX_CONTACTS = 50
 # Contacts that differ by less tell no states apart.
 MIN_DIFFERENCE = 0.05
+COMPARED = (
+    "state", "other_state", "contact", "probability", "other_probability",
+    "difference", "difference_lower", "difference_upper",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,7 @@ def compare_states(sums: ContactSums, names: Sequence[str]) -> pd.DataFrame:
             "probability": probability[state, largest], "other_probability": probability[other, largest],
             "difference": difference[largest], "difference_lower": lower, "difference_upper": upper,
         }))  # fmt: skip
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COMPARED)
-
-
-_COMPARED = (
-    "state", "other_state", "contact", "probability", "other_probability",
-    "difference", "difference_lower", "difference_upper",
-)  # fmt: skip
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COMPARED)
 
 
 def contact_probabilities(sums: ContactSums, names: Sequence[str], chosen: Sequence[str]) -> pd.DataFrame:

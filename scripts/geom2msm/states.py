@@ -39,14 +39,19 @@ class Macrostates:
     shortfall: Shortfall | None = None
 
     @property
+    def n_found(self) -> int:
+        """How many macrostates there are."""
+        return self.memberships.shape[1]
+
+    @property
     def n_asked(self) -> int:
         """How many macrostates were asked for."""
-        return self.shortfall.n_asked if self.shortfall else self.memberships.shape[1]
+        return self.shortfall.n_asked if self.shortfall else self.n_found
 
     @property
     def indicator(self) -> Float[np.ndarray, "active macrostate"]:
         """One where a microstate is assigned to a macrostate, else zero."""
-        return np.eye(self.memberships.shape[1])[self.assignment]
+        return np.eye(self.n_found)[self.assignment]
 
 
 @dataclass(frozen=True)

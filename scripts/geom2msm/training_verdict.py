@@ -1,6 +1,7 @@
 """Whether the networks were trained to the end, and found more than the baseline."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from statistics import mean
 
 from geom2msm.judgement import Objections
@@ -58,16 +59,17 @@ def _mean_by_fold(members: Sequence[Mapping]) -> dict[int, float]:
 
 def _object_to_few_pairs(members: Sequence[Mapping], objections: Objections) -> None:
     """Scores rest on few pairs, or with log-weights of very different size on the few that outweigh all others."""
-    pairs = {
-        (member[f"effective_{role}_pairs"] / member["dimensions"] ** 2, role): member
+    known = [
+        (member[f"effective_{role}_pairs"] / member["dimensions"] ** 2, role, member)
         for member in members
         for role in ("training", "validation")
         if f"effective_{role}_pairs" in member
-    }
-    if not pairs or min(pairs)[0] >= FEW_PAIRS:
+    ]
+    if not known:
         return
-    per_square, role = min(pairs)
-    member = pairs[per_square, role]
+    per_square, role, member = min(known, key=itemgetter(0))
+    if per_square >= FEW_PAIRS:
+        return
     kind = objections.failures if per_square < TOO_FEW_PAIRS else objections.warnings
     kind.append(
         f"the {member[f'n_{role}_pairs']} {role} pairs of fold {member['fold']} count as "

@@ -57,7 +57,7 @@ def choose_sets(model: MarkovModel, macrostates: Macrostates, settings: PathSett
 
     The config may name states that the model turned out not to have.
     """
-    n_macrostates = macrostates.memberships.shape[1]
+    n_macrostates = macrostates.n_found
     fixed = {"most_probable": [0], "least_probable": [n_macrostates - 1]}
 
     def states(end: str | Sequence[int]) -> list[int] | None:
