@@ -26,7 +26,7 @@ from geom2msm.markov import (
     sample_posterior,
     sampled_eigenvalues,
 )
-from geom2msm.posterior import Posterior, interval
+from geom2msm.sampled_matrices import Posterior, interval
 from geom2msm.states import assign_microstates, fit_microstates
 
 N_PROCESSES = 3

@@ -30,7 +30,7 @@ def follow(
         unknown = unknown_paths(macrostates)
         return PathSets([], []), unknown, [unknown], [str(error)]
     paths = find_paths(model.transition_matrix, model.stationary_distribution, macrostates, sets)
-    return sets, paths, sample_paths(posterior, macrostates, sets), []
+    return sets, paths, sample_paths(posterior, macrostates, sets, around=paths), []
 
 
 def main(msm: str, committors: str, fluxes: str, pathways: str, verdict: str, *, settings: dict) -> None:

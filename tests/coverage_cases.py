@@ -30,11 +30,11 @@ from geom2msm.markov import (
 )
 from geom2msm.markov_validation import ck_table
 from geom2msm.passage_times import counted_times
-from geom2msm.posterior import interval
 from geom2msm.ramachandran import ResidueTorsions, frame_weights
 from geom2msm.relaxation import choose_curves, measured, predicted
 from geom2msm.resampling import cut_blocks, draw_blocks
 from geom2msm.reversibility import compare_models, estimate_nonreversible
+from geom2msm.sampled_matrices import interval
 from geom2msm.spectrum import spectrum_table
 from geom2msm.state_contacts import compare_states, contact_probabilities, sum_contacts
 from geom2msm.states import Macrostates, assign_microstates, count_visits, fit_microstates, macrostate_of_microstate
@@ -198,7 +198,7 @@ def diamond(seed: int) -> pd.DataFrame:
     dtrajs = simulated(chain, seed, n_runs=4, n_frames=6000)
     model, posterior = estimates(dtrajs, lag_frames=LAG, n_microstates=4, seed=seed, n_samples=N_SAMPLED_PATHS)
     paths = find_paths(model.transition_matrix, model.stationary_distribution, states, sets)
-    samples = sample_paths(posterior, states, sets)
+    samples = sample_paths(posterior, states, sets, around=paths)
     exact = find_paths(np.linalg.matrix_power(chain, LAG), stationary_distribution(chain), states, sets)
     return rows(paths_beside(model, states, sets, paths, samples, exact))
 
@@ -267,9 +267,14 @@ def many_microstates(seed: int) -> pd.DataFrame:
         [macrostate_of_microstate(model, states)[dtraj] for dtraj in dtrajs], n_macrostates=3, coring_frames=lag
     )
     table = state_table(model, posterior, states, visits)
+    exact, multiples = system.timescales(), np.array([2, 10])
+    decayed = np.exp(-multiples[:, None] * stride * lag / exact)
+    relaxed = np.array([system.relaxation(multiple * stride * lag)[order] for multiple in multiples])
+    _, lower, upper = predicted(model, posterior, choose_curves(model, states, n_processes=2), multiples)
     return rows({
-        "timescales of many microstates": (times.lower_ps, times.upper_ps, system.timescales()),
+        "timescales of many microstates": (times.lower_ps, times.upper_ps, exact),
         "populations of many microstates": (*bounds(table, "probability"), system.populations()[order]),
+        "curves of many microstates": (lower, upper, np.hstack([decayed, relaxed])),
     })  # fmt: skip
 
 

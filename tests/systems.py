@@ -128,6 +128,14 @@ class ThreeWells:
         x, matrix = self.propagator()
         return np.bincount(np.digitize(x, self.barriers), weights=stationary_distribution(matrix))
 
+    def relaxation(self, n_steps: int) -> Float[np.ndarray, " well"]:
+        """Probability to be in a well so many steps after starting in equilibrium within it."""
+        x, matrix = self.propagator()
+        inside = np.eye(3)[np.digitize(x, self.barriers)]
+        start = inside.T * stationary_distribution(matrix)
+        later = np.linalg.matrix_power(matrix, n_steps)
+        return np.diag(start @ later @ inside) / start.sum(axis=1)
+
     def simulate(
         self, n_runs: int, n_frames: int, rng: np.random.Generator, *, stride: int = 2
     ) -> Float[np.ndarray, "frame run"]:

@@ -17,7 +17,8 @@ from deeptime.markov.msm import MaximumLikelihoodMSM
 from jaxtyping import Float, Int
 from scipy.sparse.linalg import eigsh
 
-from geom2msm.posterior import FEW_COUNTS_PER_STATE, Posterior, draw_reversible
+from geom2msm.posterior import draw_reversible
+from geom2msm.sampled_matrices import FEW_COUNTS_PER_STATE, Posterior
 from geom2msm.units import frames
 
 # Above this size the leading eigenvalues are found by iteration.

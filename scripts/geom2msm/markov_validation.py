@@ -116,7 +116,7 @@ def _with_interval(
     samples: Float[np.ndarray, "sample macrostate macrostate"],
     posterior: Posterior,
 ) -> Float[np.ndarray, "3 macrostate macrostate"]:
-    return np.concatenate([estimate[None], posterior.interval(samples)])
+    return np.concatenate([estimate[None], posterior.shifted_interval(samples, around=estimate)])
 
 
 def _table(

@@ -71,8 +71,8 @@ def predicted(
         for _ in range(steps):
             state = model.transition_matrix @ state
         estimate.append(np.einsum("ci,ci,ic->c", curves.start, curves.factor, state))
-    samples = [propagated(*each, curves, multiples) for each in posterior]
-    return np.concatenate([[estimate], posterior.interval(np.array(samples))])
+    samples = np.array([propagated(*each, curves, multiples) for each in posterior])
+    return np.concatenate([[estimate], posterior.shifted_interval(samples, around=np.array(estimate))])
 
 
 def propagated(

@@ -5,7 +5,7 @@ E & Vanden-Eijnden, J. Stat. Phys. 123 (2006) 503; Noé et al., PNAS 106 (2009) 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from geom2msm.judgement import NotEstimable, Objections
 from geom2msm.markov import MarkovModel, Posterior, right_eigenvectors
-from geom2msm.posterior import interval
+from geom2msm.sampled_matrices import interval
 from geom2msm.states import Macrostates
 from geom2msm.units import PS_PER_NS
 
@@ -125,11 +125,25 @@ def unknown_paths(macrostates: Macrostates) -> TransitionPaths:
     return TransitionPaths(unknown, unknown, flux, math.nan, math.nan)
 
 
-def sample_paths(posterior: Posterior, macrostates: Macrostates, sets: PathSets) -> list[TransitionPaths]:
-    """The same of every sample of the posterior; where its counts are too few for intervals, one without numbers."""
+def sample_paths(
+    posterior: Posterior, macrostates: Macrostates, sets: PathSets, *, around: TransitionPaths
+) -> list[TransitionPaths]:
+    """The same of every sample of the posterior, fluxes and rates scaled until their medians are the most likely ones.
+
+    Sampled matrices are too slow (`Posterior.centered_interval`). Where their counts are too few, or where they miss
+    the most likely rate, there is one sample without numbers.
+    """
     if posterior.is_sparse:
         return [unknown_paths(macrostates)]
-    return [find_paths(matrix, distribution, macrostates, sets) for matrix, distribution in posterior]
+    found = [find_paths(matrix, distribution, macrostates, sets) for matrix, distribution in posterior]
+    rates, fluxes = (np.array([getattr(each, name) for each in found]) for name in ("rate", "total_flux"))
+    if np.isnan(posterior.interval(rates, around=np.array(around.rate))).any():
+        return [unknown_paths(macrostates)]
+    rate, flux = around.rate / np.median(rates), around.total_flux / np.median(fluxes)
+    return [
+        replace(each, rate=rate * each.rate, total_flux=flux * each.total_flux, net_flux=flux * each.net_flux)
+        for each in found
+    ]
 
 
 def committor_table(
@@ -202,7 +216,6 @@ def paths_verdict(
     """Total flux, rate and mean first passage time from source to target with intervals: are they known well?"""
     rates = np.array([each.rate for each in samples]) / lag_ps
     fluxes = np.array([each.total_flux for each in samples]) * PS_PER_NS / lag_ps
-    lower, upper = interval(rates)
     rate = paths.rate / lag_ps
     return {
         "source_states": [state + 1 for state in sets.source],
@@ -210,19 +223,17 @@ def paths_verdict(
         **_with_interval("total_flux_per_ns", paths.total_flux * PS_PER_NS / lag_ps, fluxes),
         **_with_interval("rate_per_ns", rate * PS_PER_NS, rates * PS_PER_NS),
         **_with_interval("mfpt_ps", 1 / rate, 1 / rates),
-        **_objections(rate, lower, upper).verdict_and_reasons(),
+        **_objections(*interval(rates)).verdict_and_reasons(),
         "thresholds": {"known_factor": KNOWN_FACTOR},
     }
 
 
-def _objections(rate: float, lower: float, upper: float) -> Objections:
-    """What speaks against quoting the rate with its interval."""
+def _objections(lower: float, upper: float) -> Objections:
+    """What speaks against quoting the rate with this interval."""
     objections = Objections()
     if math.isnan(lower):
-        objections.not_estimable.append("the rate has no interval")
-    elif not lower <= rate <= upper:
-        objections.warnings.append(
-            "the posterior misses the most likely rate: use fewer microstates, a shorter lag or more data"
+        objections.not_estimable.append(
+            "the rate has no interval, or its posterior misses it: use fewer microstates, a shorter lag or more data"
         )
     if upper > KNOWN_FACTOR * lower:
         objections.warnings.append(

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from geom2msm.judgement import Objections
 from geom2msm.markov import MarkovModel, Posterior, leading_eigenvalues, sampled_eigenvalues
 from geom2msm.markov_validation import FAIL_ERRORS, INTERVAL_IN_ERRORS, PASS_ERRORS
-from geom2msm.posterior import interval
+from geom2msm.sampled_matrices import interval
 
 # Parts of the data that are drawn with replacement: of this number, or one per trajectory if there are more.
 N_BLOCKS = 30

@@ -93,7 +93,7 @@ def verdicts_of_the_model(
     yield reversibility_verdict(compare_models(model, posterior, free, macrostates, lag_ps=lag_ps, n_processes=2))
     sets = choose_sets(model, macrostates, PathSettings("most_probable", "slowest_process"))
     paths = find_paths(model.transition_matrix, model.stationary_distribution, macrostates, sets)
-    samples = sample_paths(posterior, macrostates, sets)
+    samples = sample_paths(posterior, macrostates, sets, around=paths)
     yield paths_verdict(paths, samples, sets, lag_ps=lag_ps)
     for table in (
         committor_table(model, macrostates, paths, samples),

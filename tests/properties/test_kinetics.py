@@ -120,7 +120,7 @@ def test_tables_of_paths_have_intervals_around_the_estimates_and_shares_that_sum
     _, model, macrostates = random_system(3)
     sets = PathSets([0], [3])
     paths = paths_of(model, macrostates, sets)
-    samples = sample_paths(sample_posterior(model, n_samples=60, seed=0), macrostates, sets)
+    samples = sample_paths(sample_posterior(model, n_samples=60, seed=0), macrostates, sets, around=paths)
     committors = committor_table(model, macrostates, paths, samples)
     fluxes = flux_table(paths, samples, lag_ps=4.0)
     listed = pathway_table(paths, samples, sets, lag_ps=4.0)
@@ -136,13 +136,42 @@ def test_tables_of_paths_have_intervals_around_the_estimates_and_shares_that_sum
     assert found["verdict"] == "pass"
 
 
+def test_samples_too_slow_by_any_factor_have_the_same_paths_around_the_most_likely_ones():
+    _, model, macrostates = random_system(3)
+    sets, posterior = PathSets([0], [3]), sample_posterior(model, n_samples=60, seed=0)
+    paths = paths_of(model, macrostates, sets)
+    apart = posterior.rows != posterior.columns
+    elements = np.where(apart, 0.97 * posterior.elements, 0.97 * posterior.elements + 0.03)
+    found = [
+        paths_verdict(paths, sample_paths(each, macrostates, sets, around=paths), sets, lag_ps=4.0)
+        for each in (posterior, replace(posterior, elements=elements))
+    ]
+    for name in ("rate_per_ns", "total_flux_per_ns", "mfpt_ps"):
+        lower, upper = ([verdict[f"{name}_{bound}"] for verdict in found] for bound in ("lower", "upper"))
+        assert lower[1] == pytest.approx(lower[0], rel=1e-9)
+        assert upper[1] == pytest.approx(upper[0], rel=1e-9)
+        assert lower[0] < found[0][name] < upper[0]
+
+
+def test_paths_that_the_samples_miss_have_no_interval():
+    _, model, macrostates = random_system(3)
+    sets, posterior = PathSets([0], [3]), sample_posterior(model, n_samples=60, seed=0)
+    paths = paths_of(model, macrostates, sets)
+    missed = replace(paths, rate=10 * paths.rate)
+    found = paths_verdict(missed, sample_paths(posterior, macrostates, sets, around=missed), sets, lag_ps=4.0)
+    assert found["verdict"] == "not estimable"
+    assert np.isnan(found["rate_per_ns_lower"])
+    assert "its posterior misses it" in found["reasons"][0]
+
+
 def test_a_rate_known_within_a_factor_of_more_than_three_is_a_warning():
     matrix = three_state_chain()
     dtrajs = [np.concatenate([simulate_chain(matrix, 900, np.random.default_rng(2)), [0, 1, 2, 1, 0]])]
     model = estimate_model(count_transitions(dtrajs, lag_frames=1, n_microstates=3))
     macrostates, sets = Macrostates(np.eye(3), np.arange(3)), PathSets([0], [2])
-    samples = sample_paths(sample_posterior(model, n_samples=100, seed=0), macrostates, sets)
-    found = paths_verdict(paths_of(model, macrostates, sets), samples, sets, lag_ps=1.0)
+    paths = paths_of(model, macrostates, sets)
+    samples = sample_paths(sample_posterior(model, n_samples=100, seed=0), macrostates, sets, around=paths)
+    found = paths_verdict(paths, samples, sets, lag_ps=1.0)
     assert found["verdict"] == "warn"
     assert "factor" in found["reasons"][0]
 

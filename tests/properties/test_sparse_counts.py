@@ -20,9 +20,9 @@ from geom2msm.markov import (
 )
 from geom2msm.markov_validation import ck_table, ck_verdict
 from geom2msm.passage_times import passage_table
-from geom2msm.posterior import FEW_COUNTS_PER_STATE
 from geom2msm.relaxation import choose_curves, relaxation_table, relaxation_verdict
 from geom2msm.reversibility import compare_models, estimate_nonreversible, reversibility_verdict
+from geom2msm.sampled_matrices import FEW_COUNTS_PER_STATE
 from geom2msm.spectrum import spectrum_table
 from geom2msm.states import count_visits, find_macrostates
 from geom2msm.transition_paths import (
@@ -77,7 +77,7 @@ class Analysis:
     def _of_paths(self) -> dict[str, pd.DataFrame]:
         model, macrostates, sets = self.model, self.macrostates, PathSets([0], [1])
         paths = find_paths(model.transition_matrix, model.stationary_distribution, macrostates, sets)
-        samples = sample_paths(self.posterior, macrostates, sets)
+        samples = sample_paths(self.posterior, macrostates, sets, around=paths)
         self.paths = paths_verdict(paths, samples, sets, lag_ps=float(LAG))
         return {
             "committors": committor_table(model, macrostates, paths, samples),

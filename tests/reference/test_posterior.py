@@ -8,7 +8,8 @@ from scipy.stats import ks_2samp
 
 from geom2msm import posterior as module
 from geom2msm.markov import sampled_eigenvalues
-from geom2msm.posterior import Posterior, draw_reversible
+from geom2msm.posterior import draw_reversible
+from geom2msm.sampled_matrices import Posterior
 
 N_SAMPLES = 1500
 # Sweeps between two samples; after so many those of deeptime are independent of each other.

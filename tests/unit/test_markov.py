@@ -15,7 +15,7 @@ from geom2msm.markov import (
     timescale_table,
 )
 from geom2msm.markov_validation import ck_table, ck_verdict
-from geom2msm.posterior import Posterior, interval
+from geom2msm.sampled_matrices import Posterior, interval
 from geom2msm.states import find_macrostates
 from systems import simulate_chain, stationary_distribution, three_state_chain
 

@@ -116,15 +116,15 @@ def test_more_macrostates_than_active_microstates_become_as_many_as_there_are():
     assert "set msm.n_macrostates to 3" in fewer.shortfall.reason
 
 
-@pytest.mark.parametrize("seed", [1, 3, 4])
+@pytest.mark.parametrize("seed", [0, 2, 3, 7])
 def test_where_pcca_leaves_states_empty_there_are_as_many_as_it_fills(seed, caplog):
     # Frames that do not remember where they were: the eigenvectors are noise.
-    frames = np.random.default_rng(seed).integers(0, 20, 3000)
-    model = estimate_model(count_transitions([frames], lag_frames=5, n_microstates=20))
-    found = find_macrostates(model, n_macrostates=10)
+    frames = np.random.default_rng(seed).integers(0, 12, 2000)
+    model = estimate_model(count_transitions([frames], lag_frames=5, n_microstates=12))
+    found = find_macrostates(model, n_macrostates=6)
     n_found = found.memberships.shape[1]
-    assert n_found == len(np.unique(found.assignment)) < found.n_asked == 10
-    assert f"asks for 10 states, but the model has {n_found}: of 10 states PCCA+ leaves " in found.shortfall.reason
+    assert n_found == len(np.unique(found.assignment)) < found.n_asked == 6
+    assert f"asks for 6 states, but the model has {n_found}: of 6 states PCCA+ leaves " in found.shortfall.reason
     assert caplog.messages == [found.shortfall.reason]
     # No larger number can be filled, and the one found needs no excuse.
     again = find_macrostates(model, n_macrostates=n_found)

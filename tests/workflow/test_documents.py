@@ -35,7 +35,7 @@ def test_editors_find_the_schema_of_a_copy_of_the_template():
 
 
 def test_numbers_about_enough_data_are_those_of_the_code():
-    from geom2msm.posterior import FEW_COUNTS_PER_STATE
+    from geom2msm.sampled_matrices import FEW_COUNTS_PER_STATE
     from geom2msm.schema import read_schema
     from geom2msm.verdicts import FAIL_EVENTS, PASS_EVENTS, PASS_TRAJECTORIES
 

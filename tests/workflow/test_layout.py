@@ -37,8 +37,8 @@ LAYERS = [
     {"gradient_parts", "vampnet", "training_state", "training", "history", "projection", "ensemble"}
     | {"spib", "spib_state", "spib_training"},
     {"interpreted", "importance", "attention_maps", "importance_summary", "embedding_maps"},
-    {"posterior", "markov", "markov_validation", "kinetics", "states", "initial_states", "resampling"}
-    | {"transition_paths", "passage_times", "relaxation", "hidden_markov", "spectrum", "reversibility"},
+    {"sampled_matrices", "posterior", "markov", "markov_validation", "kinetics", "states", "initial_states"}
+    | {"resampling", "transition_paths", "passage_times", "relaxation", "hidden_markov", "spectrum", "reversibility"},
     {"lag_choice", "connectivity", "sampling", "convergence", "vamp2_consistency", "member_scans"}
     | {"verdict_texts", "verdicts", "training_verdict"},
     {"ramachandran", "style", "free_energy", "network", "annotation", "state_contacts", "ensembles", "structure_files"}
