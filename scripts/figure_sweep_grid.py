@@ -9,21 +9,20 @@ from geom2msm.sweep_summary import SweepPoints, read_points
 
 
 def plot_sweep_grid(ax: Axes, sweep: SweepPoints) -> None:
-    """Validation score of every point, the best in bold; below it the mean of batches and the training score.
+    """Validation score of every point, the best of a lag in bold; below it the mean of batches and the training score.
 
     Baselines have rows of their own below the line.
     """
     columns = sweep.values(sweep.x)
-    best = sweep.points.score_validation_mean.max()
     names = []
     for row, (_, points) in enumerate(sweep.curves()):
         names.append(sweep.value_label(sweep.series, points[sweep.series].iloc[0]) if sweep.series else "")
         for _, point in points.iterrows():
-            write_cell(ax, point, place=(columns.index(point[sweep.x]), row), best=best)
+            write_cell(ax, point, place=(columns.index(point[sweep.x]), row))
     middle, n_rows = (len(columns) - 1) / 2, len(names)
     for name, point in sweep.baselines():
-        write_cell(ax, point, place=(middle, len(names)), best=best)
-        names.append(name)
+        write_cell(ax, point, place=(middle, len(names)))
+        names.append(name.replace(" (", "\n("))
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel=sweep.axis_label(sweep.x))
     ax.set_xticks(range(len(columns)), [sweep.value_label(sweep.x, value) for value in columns])
     ax.set_yticks(range(len(names)), names)
@@ -33,11 +32,11 @@ def plot_sweep_grid(ax: Axes, sweep: SweepPoints) -> None:
     ax.tick_params(length=0)
 
 
-def write_cell(ax: Axes, point: pd.Series, *, place: tuple[float, float], best: float) -> None:
+def write_cell(ax: Axes, point: pd.Series, *, place: tuple[float, float]) -> None:
     """The scores of one point in two lines."""
     spread = f" ± {point.score_validation_sd:.2f}" if point.n_members > 1 else ""
     look = {"xy": place, "textcoords": "offset points", "ha": "center", "va": "center"}
-    weight = "bold" if point.score_validation_mean == best else "normal"
+    weight = "bold" if point.best else "normal"
     ax.annotate(f"{point.score_validation_mean:.2f}{spread}", xytext=(0, 5), fontweight=weight, **look)
     others = f"{point.score_validation_batch_mean_mean:.2f} | {point.score_training_mean:.2f}"
     ax.annotate(others, xytext=(0, -5), fontsize="small", color="0.4", **look)

@@ -16,6 +16,8 @@ AXIS_NAMES = {
     "token_merging.operator": "operator",
 }
 BASELINE = "baseline"
+# Scores compare where these are equal.
+COMPARABLE = ("lag_ps", "dimensions")
 # One look for each of the baselines that a sweep can have.
 LINES, CROSSES = ("-.", (0, (5, 1)), (0, (1, 1))), ("x", "+", "*")
 
@@ -24,8 +26,10 @@ LINES, CROSSES = ("-.", (0, (5, 1)), (0, (1, 1))), ("x", "+", "*")
 class SweepPoints:
     """Members of a sweep, and their means, along one axis or two.
 
-    `points` has a row for each point and baseline, in the order of the sweep: the axes, baseline, n_members, and for
-    every score and cost `<name>_mean` and `<name>_sd`. The deviation of a single member is not a number.
+    `points` has a row for each point and baseline, in the order of the sweep: the axes, baseline, lag_ps, dimensions,
+    n_members, for every score and cost `<name>_mean` and `<name>_sd`, and `best`, whether the validation score is the
+    highest of those that it can be compared to, of one lag and as many dimensions. The deviation of a single member is
+    not a number.
     """
 
     members: pd.DataFrame
@@ -73,20 +77,23 @@ class SweepPoints:
         return self.members[self.members[BASELINE].isna()].merge(points[axes], on=axes)
 
     def baselines(self) -> Iterator[tuple[str, pd.Series]]:
-        """Name and point of every baseline."""
+        """Name and point of every baseline; the name says lag and dimensions if they are not those of all points."""
+        own = self.points[self.points[BASELINE].isna()]
         for _, point in self.points[self.points[BASELINE].notna()].iterrows():
-            yield str(point[BASELINE]).replace("_", " "), point
+            others = [axis for axis in COMPARABLE if set(own[axis]) != {point[axis]}]
+            where = ", ".join(self.described(axis, point[axis]) for axis in others)
+            yield str(point[BASELINE]).replace("_", " ") + (f" ({where})" if where else ""), point
 
     @property
     def title(self) -> str:
         """Lag and dimensions, where they are the same for all, and how many trainings a point is."""
-        parts = []
-        if self.members.lag_ps.nunique() == 1:
-            unit, unit_ps = time_unit(self.members.lag_ps)
-            parts.append(f"lag time τ = {self.members.lag_ps.iloc[0] / unit_ps:g} {unit}")
-        if self.members.dimensions.nunique() == 1:
-            parts.append(f"d = {self.members.dimensions.iloc[0]}")
-        counts = {name: self.members[name].nunique() for name in ("fold", "seed")}
+        parts, own = [], self.members[self.members[BASELINE].isna()]
+        if own.lag_ps.nunique() == 1:
+            unit, unit_ps = time_unit(own.lag_ps)
+            parts.append(f"lag time τ = {own.lag_ps.iloc[0] / unit_ps:g} {unit}")
+        if own.dimensions.nunique() == 1:
+            parts.append(f"d = {own.dimensions.iloc[0]}")
+        counts = {name: own[name].nunique() for name in ("fold", "seed")}
         return ", ".join([*parts, " × ".join(f"{n} {name}{'s' * (n > 1)}" for name, n in counts.items())])
 
 
@@ -97,5 +104,8 @@ def read_points(path: str, axes: Sequence[str]) -> SweepPoints:
     groups = members.groupby([*axes, BASELINE], dropna=False, sort=False)
     found = groups[[*SCORES, *COSTS, *PEAKS]].agg(["mean", "std"])
     found.columns = [f"{name}_{'sd' if statistic == 'std' else statistic}" for name, statistic in found.columns]
-    points = pd.concat([groups.size().rename("n_members"), found], axis=1).reset_index()
+    of_all = [name for name in COMPARABLE if name not in axes]
+    points = pd.concat([groups[of_all].first(), groups.size().rename("n_members"), found], axis=1).reset_index()
+    rivals = points.groupby(list(COMPARABLE)).score_validation_mean
+    points["best"] = (points.score_validation_mean == rivals.transform("max")) & (rivals.transform("size") > 1)
     return SweepPoints(members, points, axes[0], axes[1] if len(axes) > 1 else None)

@@ -58,8 +58,9 @@ class LazyFrames(BackendArray):
     """An array of a store, as xarray indexes it: what is not asked for is not kept."""
 
     def __init__(self, reader: FrameReader) -> None:
-        """Nothing is read yet."""
-        self.reader, self.shape, self.dtype = reader, reader.shape, reader.dtype
+        """Nothing is read yet. Half precision is shown in single: sums over frames in half are wrong by more than 1."""
+        self.reader, self.shape = reader, reader.shape
+        self.dtype = np.dtype(np.float32) if reader.dtype == np.float16 else reader.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
         """Values at an index of any of xarray's kinds."""
@@ -68,7 +69,7 @@ class LazyFrames(BackendArray):
     def _read(self, key: tuple) -> np.ndarray:
         chosen, rest = key[0], key[1:]
         if isinstance(chosen, int | np.integer):
-            return _select(self.reader.read_range(int(chosen), int(chosen) + 1), rest)[0]
+            return _select(self.reader.read_range(int(chosen), int(chosen) + 1), rest)[0].astype(self.dtype)
         frames = np.arange(len(self.reader))[chosen]
         # A few tokens of all frames may fit into memory where all tokens do not: block by block.
         empty = _select(np.empty((0, *self.shape[1:]), self.dtype), rest)

@@ -1064,16 +1064,17 @@ def test_every_passage_time_is_written_with_its_interval(draw):
     assert len(texts) == 6
 
 
-def test_the_grid_of_a_sweep_holds_every_mean_and_the_best_is_bold(draw, results):
+def test_the_grid_of_a_sweep_holds_every_mean_and_the_best_of_a_lag_is_bold(draw, results):
     (grid,) = draw("sweep_grid").axes
     members = pd.read_csv(results.sweep)
     texts = {(*text.xy, text.get_fontweight()): text.get_text() for text in grid.texts if "±" in text.get_text()}
     assert [label.get_text() for label in grid.get_xticklabels()] == ["sum", "none"]
-    assert [label.get_text() for label in grid.get_yticklabels()] == ["1", "2", "5", "tica torsions"]
+    assert [label.get_text() for label in grid.get_yticklabels()] == ["1", "2", "5", "tica torsions\n(lag 2 ns)"]
     assert len(texts) == 7
     best = members[(members.mixer == "none") & (members.lag_ps == 1000)].score_validation
     assert texts[1, 0, "bold"] == f"{best.mean():.2f} ± {best.std(ddof=1):.2f}"
-    assert {text for *place, text in texts} - {"bold"} == {"normal"}
+    # A lag has two mixers, and one of them also the baseline.
+    assert [weight for *_, weight in texts].count("bold") == 3
     small = next(text.get_text() for text in grid.texts if text.xy == (1, 0) and "|" in text.get_text())
     assert small == f"{best.mean() + 0.1:.2f} | {best.mean() + 0.5:.2f}"
 
@@ -1088,7 +1089,7 @@ def test_curves_of_a_sweep_are_means_with_deviations_over_folds_and_seeds(draw):
     np.testing.assert_allclose(heights, points.score_validation_sd, rtol=1e-5)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "5"]
     assert ax.get_xlabel() == "lag (ns)"
-    (baseline,) = [line for line in ax.lines if line.get_label() == "tica torsions"]
+    (baseline,) = [line for line in ax.lines if line.get_label() == "tica torsions (lag 2 ns)"]
     assert list(baseline.get_xdata()) == [2000.0]
 
 

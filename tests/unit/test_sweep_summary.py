@@ -42,7 +42,7 @@ def test_a_point_is_mean_and_sample_deviation_of_its_members(path):
 def test_baselines_are_apart_from_points_of_the_same_lag_and_dimensions(path):
     sweep = read_points(path, ["dimensions", "lag_ps"])
     ((name, baseline),) = sweep.baselines()
-    assert name == "tica torsions"
+    assert name == "tica torsions (lag 0.5 ns, dimensions d 3)"
     assert (baseline.score_validation_mean, baseline.n_members) == (9.0, 1)
     curves = [points for _, points in sweep.curves()]
     assert sum(map(len, curves)) == 6
@@ -72,3 +72,36 @@ def test_a_single_axis_has_one_curve_without_a_label(path, tmp_path):
     assert list(points.dimensions) == [3, 1, 2]
     assert not list(sweep.baselines())
     assert sweep.title == "lag time τ = 500 ps, 2 folds × 3 seeds"
+
+
+def test_the_best_is_that_of_its_lag_and_dimensions(path):
+    points = read_points(path, ["dimensions", "lag_ps"]).points
+    # Only the baseline and one point have one lag and as many dimensions: all others are alone.
+    assert points[points.best].baseline.tolist() == ["tica_torsions"]
+    at_one_lag = read_points(path, ["lag_ps"]).points
+    assert at_one_lag.best.sum() == 1
+
+
+def baseline_of(path: str, tmp_path, **changes) -> tuple[str, str]:
+    """Name of a baseline beside points of one lag and dimensions, and the title of the figure."""
+    members = pd.read_csv(path)
+    own = members[(members.lag_ps == 500) & (members.dimensions == 3)].assign(width=8)
+    own = own.assign(seed=own.seed + 3)
+    own.loc[own.baseline.notna(), [*changes, "seed"]] = [*changes.values(), 0]
+    own.to_csv(tmp_path / "own.csv", index=False)
+    sweep = read_points(str(tmp_path / "own.csv"), ["width"])
+    return next(sweep.baselines())[0], sweep.title
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "tica torsions"),
+        ({"lag_ps": 2000.0}, "tica torsions (lag 2000 ps)"),
+        ({"dimensions": 2}, "tica torsions (dimensions d 2)"),
+    ],
+)
+def test_a_baseline_that_does_not_compare_says_so_and_is_not_counted_as_a_seed(path, tmp_path, changes, name):
+    found, title = baseline_of(path, tmp_path, **changes)
+    assert found == name
+    assert title == "lag time τ = 500 ps, d = 3, 2 folds × 3 seeds"

@@ -105,7 +105,15 @@ def test_every_index_gives_what_it_gives_in_memory(tmp_path, monkeypatch, key):
     path, arrays = write(tmp_path, "run-0")
     run = open_tokens(path)["run-0"]
     expected = xarray.DataArray(arrays["vectors"].astype("float16"), dims=run.vectors.dims).isel(key)
-    np.testing.assert_array_equal(run.vectors.isel(key).values, expected.values)
+    found = run.vectors.isel(key).values
+    np.testing.assert_array_equal(found, expected.values)
+    assert found.dtype == run.vectors.dtype == np.float32
+
+
+def test_means_over_frames_are_not_taken_in_half_precision(tmp_path):
+    path, arrays = write(tmp_path, "run-0")
+    stored = arrays["scalars"].astype("float16").astype("float64")
+    np.testing.assert_allclose(open_tokens(path)["run-0"].scalars.mean("frame"), stored.mean(axis=0), atol=1e-6)
 
 
 def test_vectorized_and_chained_indexing(tmp_path):
