@@ -5,7 +5,7 @@ import json
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete, unchanged_while_read
 from geom2msm.topology import atomic_numbers, load_topology, select_atoms
-from geom2msm.trajectory_checks import inspect_frames
+from geom2msm.trajectory_checks import count_saved_frames, inspect_frames
 
 
 def main(
@@ -31,6 +31,7 @@ def main(
         n_frames, checks = inspect_frames(
             file, molecules, atoms, frame_interval_ps=frame_interval_ps, stride=stride, make_whole=make_whole
         )
+        n_saved_frames = count_saved_frames(file, molecules, n_frames=n_frames, stride=stride)
         origin = provenance(inputs={"file": file, "topology": topology}, settings=settings)
     content = {
         "system": system,
@@ -39,6 +40,7 @@ def main(
         "topology": topology,
         "selection": selection,
         "n_frames": n_frames,
+        "n_saved_frames": n_saved_frames,
         "n_atoms": molecules.n_atoms,
         "n_selected_atoms": len(atoms),
         "stride": stride,

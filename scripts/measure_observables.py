@@ -32,7 +32,7 @@ def main(
     ]
     brought = Table([], np.empty((n_frames, 0), dtype=np.float32))
     for path in table:
-        brought = read_table(path, n_frames=n_frames, stride=known["stride"])
+        brought = read_table(path, n_saved_frames=known["n_saved_frames"], stride=known["stride"])
     attributes = {key: known[key] for key in COPIED} | described_with(brought, described(measurements))
     logging.info("measured: %s", ", ".join(attributes["names"]))
     inputs = {"file": file, "topology": topology, "inventory": inventory, "reference": reference}

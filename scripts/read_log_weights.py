@@ -14,7 +14,7 @@ from geom2msm.store import write_store
 def main(file: str, inventory: str, log_weights: str) -> None:
     """Check the values of `file` against the inventory and store them as they are."""
     known = json.loads(Path(inventory).read_text())
-    values = read_log_weights(file, n_frames=known["n_frames"], stride=known["stride"])
+    values = read_log_weights(file, n_saved_frames=known["n_saved_frames"], stride=known["stride"])
     attributes = {key: known[key] for key in ("system", "trajectory", "frame_interval_ps", "stride")}
     attributes["provenance"] = provenance(inputs={"file": file, "inventory": inventory}, settings={})
     arrays = {"log_weights": values, "time_ps": np.arange(len(values)) * known["frame_interval_ps"]}

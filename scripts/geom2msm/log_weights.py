@@ -9,14 +9,13 @@ from jaxtyping import Float64
 COLUMN = "log_weight"
 
 
-def read_log_weights(path: str, *, n_frames: int, stride: int) -> Float64[np.ndarray, " frame"]:
-    """The values of every stride-th frame as they are: their differences between all trajectories matter."""
+def read_log_weights(path: str, *, n_saved_frames: int, stride: int) -> Float64[np.ndarray, " frame"]:
+    """The values of every stride-th saved frame as they are: their differences between all trajectories matter."""
     values = _read_npy(path) if path.endswith(".npy") else _read_csv(path)
-    if -(-len(values) // stride) != n_frames:
+    if len(values) != n_saved_frames:
         raise ValueError(
-            f"{path}: {len(values)} log-weights, but the trajectory has "
-            + (f"{n_frames} frames" if stride == 1 else f"{n_frames} frames after a stride of {stride}")
-            + "; trajectories.log_weights needs one value per saved frame."
+            f"{path}: {len(values)} log-weights, but the trajectory has {n_saved_frames} saved frames; "
+            "trajectories.log_weights needs one value for each of them, whatever the stride."
         )
     if not np.isfinite(values).all():
         frame = int(np.flatnonzero(~np.isfinite(values))[0])

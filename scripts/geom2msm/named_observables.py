@@ -64,10 +64,10 @@ class Table:
     values: Float32[np.ndarray, "frame quantity"]
 
 
-def read_table(path: str, *, n_frames: int, stride: int) -> Table:
-    """The columns of a CSV file, one line per saved frame; an empty field is no number.
+def read_table(path: str, *, n_saved_frames: int, stride: int) -> Table:
+    """The columns of a CSV file with one line per saved frame, of which every `stride`-th counts.
 
-    `n_frames` is the number of frames that count, every `stride`-th of those saved.
+    An empty field is no number.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
@@ -77,12 +77,10 @@ def read_table(path: str, *, n_frames: int, stride: int) -> Table:
             values = [_numbers(row, names, where=f"{path}: line {reader.line_num}") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: no CSV file in UTF-8 ({error}).") from error
-    if -(-len(values) // stride) != n_frames:
-        fewest, most = (n_frames - 1) * stride + 1, n_frames * stride
-        expected = f"{most}" if stride == 1 else f"{fewest} to {most} ({n_frames} frames after a stride of {stride})"
+    if len(values) != n_saved_frames:
         raise ValueError(
             f"{path}: {len(values)} lines after the first, but observables.table needs one line per saved frame of the "
-            f"trajectory, whatever the stride: {expected}."
+            f"trajectory, whatever the stride: {n_saved_frames}."
         )
     table = Table(names, np.array(values, dtype=np.float32)[::stride])
     for name, column in zip(names, table.values.T, strict=True):

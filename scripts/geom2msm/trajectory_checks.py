@@ -222,6 +222,15 @@ def missing_frames(path: str) -> str | None:
     return f"the header counts {found.in_header} frames, the file holds {found.held}"
 
 
+def count_saved_frames(path: str, topology: mdtraj.Topology, *, n_frames: int, stride: int) -> int:
+    """How many frames the file holds, if every stride-th of them are so many."""
+    last = (n_frames - 1) * stride
+    if stride == 1:
+        return n_frames
+    rest = iterate_frames(path, topology, np.array([0]), first_frame=last, make_whole=False)
+    return last + sum(len(frames.header_ps) for frames in rest)
+
+
 def inspect_frames(
     path: str,
     topology: mdtraj.Topology,

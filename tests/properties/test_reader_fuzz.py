@@ -125,10 +125,10 @@ FORMATS = {
     "topology.prmtop": (text(prmtop_file(RESIDUES, numbers=[5, 6], codes=["A", "B"])), read_topology),
     "weights.npy": (
         lambda path: np.save(path, np.arange(7.0)),
-        lambda path: read_log_weights(path, n_frames=7, stride=1),
+        lambda path: read_log_weights(path, n_saved_frames=7, stride=1),
     ),
-    "weights.csv": (text("log_weight\n1\n2\n3\n"), lambda path: read_log_weights(path, n_frames=3, stride=1)),
-    "observables.csv": (text("a,b\n1,2\n3,4\n"), lambda path: read_table(path, n_frames=2, stride=1)),
+    "weights.csv": (text("log_weight\n1\n2\n3\n"), lambda path: read_log_weights(path, n_saved_frames=3, stride=1)),
+    "observables.csv": (text("a,b\n1,2\n3,4\n"), lambda path: read_table(path, n_saved_frames=2, stride=1)),
     "tokens.zarr.zip": (write_tokens, read_tokens),
     "encoder.safetensors": (copy_of(ENCODER), load_encoder),
     "model.safetensors": (lambda path: write_weights(path, {"a": torch.zeros(3, 4)}, {"kind": "x"}), read_weights),

@@ -27,7 +27,8 @@ SETTINGS = {
 def inventory_of(file: Path, topology: str, *, n_frames: int) -> str:
     content = {
         "system": "toy", "trajectory": file.stem, "selection": "not element H", "frame_interval_ps": 2.0,
-        "stride": STRIDE, "make_whole": True, "n_frames": n_frames, "file": str(file), "topology": topology,
+        "stride": STRIDE, "make_whole": True, "n_frames": n_frames, "n_saved_frames": STRIDE * n_frames,
+        "file": str(file), "topology": topology,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
     }  # fmt: skip
     path = file.with_suffix(".json")

@@ -20,15 +20,15 @@ def test_values_stay_as_they_are_and_follow_the_stride(tmp_path):
         "time_ps,log_weight\n" + "".join(f"{t},{v!r}\n" for t, v in enumerate(values.tolist()))
     )
     for name in ("a.npy", "a.csv"):
-        found = read_log_weights(str(tmp_path / name), n_frames=10, stride=1)
+        found = read_log_weights(str(tmp_path / name), n_saved_frames=10, stride=1)
         np.testing.assert_array_equal(found, values)
-        np.testing.assert_array_equal(read_log_weights(str(tmp_path / name), n_frames=4, stride=3), values[::3])
+        np.testing.assert_array_equal(read_log_weights(str(tmp_path / name), n_saved_frames=10, stride=3), values[::3])
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.zeros(9), r"a.npy: 9 log-weights, but the trajectory has 10 frames; .* one value per saved frame"),
+        (np.zeros(9), r"a.npy: 9 log-weights, but the trajectory has 10 saved frames; .* one value for each of them"),
         (
             np.array([0.0] * 4 + [np.inf] + [0.0] * 5),
             r"a.npy: the log-weight of frame 4 is inf; every one must be finite",
@@ -40,7 +40,14 @@ def test_values_stay_as_they_are_and_follow_the_stride(tmp_path):
 def test_what_is_not_one_number_per_frame_is_refused(tmp_path, values, message):
     np.save(tmp_path / "a.npy", values)
     with pytest.raises(ValueError, match=message):
-        read_log_weights(str(tmp_path / "a.npy"), n_frames=10, stride=1)
+        read_log_weights(str(tmp_path / "a.npy"), n_saved_frames=10, stride=1)
+
+
+@pytest.mark.parametrize("n_values", [9, 11, 12])
+def test_a_lost_or_an_extra_value_is_noticed_whatever_the_stride(tmp_path, n_values):
+    np.save(tmp_path / "a.npy", np.zeros(n_values))
+    with pytest.raises(ValueError, match=rf"{n_values} log-weights, but the trajectory has 10 saved frames"):
+        read_log_weights(str(tmp_path / "a.npy"), n_saved_frames=10, stride=3)
 
 
 @pytest.mark.parametrize(
@@ -54,13 +61,13 @@ def test_what_is_not_one_number_per_frame_is_refused(tmp_path, values, message):
 def test_a_table_without_weights_is_refused(tmp_path, text, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        read_log_weights(str(tmp_path / "a.csv"), n_frames=1, stride=1)
+        read_log_weights(str(tmp_path / "a.csv"), n_saved_frames=1, stride=1)
 
 
 def test_a_broken_array_is_refused(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"a.npy: no array of numbers in NumPy's format"):
-        read_log_weights(str(tmp_path / "a.npy"), n_frames=1, stride=1)
+        read_log_weights(str(tmp_path / "a.npy"), n_saved_frames=1, stride=1)
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ def stores(tmp_path):
     """Weights of two trajectories, of which one counts more throughout."""
     for name, shift in (("run-0", 0.0), ("run-1", 7.0)):
         np.save(tmp_path / f"{name}.npy", shift + np.arange(12) / 10)
-        known = {"system": "s", "trajectory": name, "frame_interval_ps": 4.0, "stride": 2, "n_frames": 6}
+        known = {"system": "s", "trajectory": name, "frame_interval_ps": 4.0, "stride": 2, "n_saved_frames": 12}
         (tmp_path / f"{name}.json").write_text(json.dumps(known))
         script.main(*(str(tmp_path / f"{name}.{ending}") for ending in ("npy", "json", "zarr.zip")))
     return [str(tmp_path / f"{name}.zarr.zip") for name in ("run-0", "run-1")]

@@ -9,7 +9,7 @@ import pytest
 from geom2msm import trajectory as module
 from geom2msm.topology import load_topology, select_atoms
 from geom2msm.trajectory import iterate_frames
-from geom2msm.trajectory_checks import covalent_bonds, inspect_frames
+from geom2msm.trajectory_checks import count_saved_frames, covalent_bonds, inspect_frames
 from geom2msm.trajectory_formats import dcd_frames
 
 N_FRAMES = 23
@@ -81,6 +81,14 @@ def test_a_sound_trajectory_passes_every_check(molecule, saved, topology, heavy)
     assert checks["periodic_box"] == "yes"
     assert (checks["bonds"], checks["gaps"]) == (9, 0)
     assert 0.15 < checks["longest_bond_nm"] < 0.17
+
+
+@pytest.mark.parametrize("extension", ["xtc", "dcd", "trr", "pdb"])
+@pytest.mark.parametrize("n_saved", [22, 23])
+@pytest.mark.parametrize("stride", [1, 2, 5, 40])
+def test_all_saved_frames_are_counted_whatever_the_stride(extension, n_saved, stride, molecule, saved, topology):
+    path = saved(molecule[:n_saved], f"run.{extension}")
+    assert count_saved_frames(path, topology, n_frames=-(-n_saved // stride), stride=stride) == n_saved
 
 
 def refusal(path, topology, atoms, *, frame_interval_ps=2.0, make_whole=True):
