@@ -1,7 +1,10 @@
 """Free energies on the Ramachandran map and their errors, from resampled runs."""
 
+import logging
+
 from geom2msm.free_energy import count_blocks, surfaces
 from geom2msm.joined_store import read_runs
+from geom2msm.judgement import NotEstimable
 from geom2msm.log import log_to
 from geom2msm.markov import MsmSettings, eigenvalues, implied_timescales
 from geom2msm.provenance import replace_when_complete
@@ -19,7 +22,12 @@ def main(features: list[str], states: str, msm: str, free_energy: str, *, settin
     microstates = read_runs(states, "microstate")
     blocks = cut_blocks(list(map(len, microstates)), correlation_frames=float(slowest_lags) * model.counts.lag_frames)
     draws = draw_blocks(blocks, n_samples=chosen.n_posterior_samples, seed=chosen.seed)
-    table = surfaces(read_torsions(features, like=states), count_blocks(microstates, blocks, model), model, draws)
+    try:
+        torsions = read_torsions(features, like=states)
+    except NotEstimable as error:
+        logging.warning("not estimable: %s", error)
+        torsions = []
+    table = surfaces(torsions, count_blocks(microstates, blocks, model), model, draws)
     with replace_when_complete(free_energy) as part:
         table.to_csv(part, index=False)
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from geom2msm.log import log_to
 from geom2msm.ramachandran import grid
-from geom2msm.style import label_torsion_axes, save_figure, start_figure
+from geom2msm.style import label_torsion_axes, save_figure, save_reasons, start_figure
 
 
 def plot_map(ax: Axes, bins: pd.DataFrame, column: str, *, highest: float, colors: str | None = None) -> None:
@@ -23,6 +23,10 @@ def plot_map(ax: Axes, bins: pd.DataFrame, column: str, *, highest: float, color
 def main(free_energy: str, style: str, pdf: str, png: str, table: str) -> None:
     """Draw free energies and errors of the residues side by side, all residues on the same two color scales."""
     bins = pd.read_csv(free_energy)
+    if bins.empty:
+        reason = "there is no residue with both phi and psi"
+        save_reasons(style, bins, [reason], pdf=pdf, png=png, csv=table)
+        return
     residues = [each for _, each in bins.groupby("residue", sort=False)]
     highest = [bins.free_energy_kT.max(), bins.error_kT.max()]
     figure, axes = start_figure(style, columns=2, height=1.1 * len(residues), panels=(len(residues), 2), share="xy")

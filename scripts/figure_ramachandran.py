@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from geom2msm.judgement import NotEstimable
 from geom2msm.log import log_to
 from geom2msm.ramachandran import grid, read_torsions, state_map
 from geom2msm.store import read_array
-from geom2msm.style import label_torsion_axes, save_figure, start_figure, state_color, state_legend
+from geom2msm.style import label_torsion_axes, save_figure, save_reasons, start_figure, state_color, state_legend
 
 PALEST = 0.4
 
@@ -30,7 +31,11 @@ def plot_ramachandran(ax: Axes, bins: pd.DataFrame) -> None:
 
 def main(features: list[str], states: str, style: str, pdf: str, png: str, table: str) -> None:
     """Count frames on the maps of the residues that vary most and draw the state of each bin."""
-    torsions = read_torsions(features, like=states)
+    try:
+        torsions = read_torsions(features, like=states)
+    except NotEstimable as error:
+        save_reasons(style, pd.DataFrame(columns=["residue"]), [str(error)], pdf=pdf, png=png, csv=table)
+        return
     macrostates = read_array(states, "macrostate")
     maps = [state_map(residue, macrostates) for residue in torsions]
     columns = 1 if len(maps) == 1 else 2

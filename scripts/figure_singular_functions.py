@@ -4,10 +4,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from geom2msm.annotation import axis_label
+from geom2msm.judgement import NotEstimable
 from geom2msm.log import log_to
 from geom2msm.ramachandran import grid, mean_map, read_torsions
 from geom2msm.store import read_array, read_attributes
-from geom2msm.style import label_torsion_axes, save_figure, start_figure
+from geom2msm.style import label_torsion_axes, save_figure, save_reasons, start_figure
 
 MAX_FUNCTIONS = 3
 
@@ -26,7 +27,11 @@ def plot_singular_functions(ax: Axes, bins: pd.DataFrame, *, highest: float) -> 
 
 def main(features: list[str], variables: str, style: str, pdf: str, png: str, table: str) -> None:
     """Average the slowest variables over the bins of the maps of the residues that vary most and draw them."""
-    torsions, known = read_torsions(features, like=variables), read_attributes(variables)
+    try:
+        torsions, known = read_torsions(features, like=variables), read_attributes(variables)
+    except NotEstimable as error:
+        save_reasons(style, pd.DataFrame(columns=["residue"]), [str(error)], pdf=pdf, png=png, csv=table)
+        return
     values = read_array(variables, "variables")[:, :MAX_FUNCTIONS].astype(float)
     panels = (len(torsions), values.shape[1])
     figure, axes = start_figure(style, columns=2, height=0.35 + 0.72 * len(torsions), panels=panels, share="xy")

@@ -24,6 +24,7 @@ def plot_sweep_costs(ax: Axes, sweep: SweepPoints, *, cost: str) -> None:
     places = sweep.values(sweep.x)
     ax.set_xticks(places, [sweep.value_label(sweep.x, value) for value in places])
     ax.set(xlabel=sweep.axis_label(sweep.x), ylabel=LABELS[cost])
+    ax.margins(y=0.1)
     ax.set_ylim(bottom=0)
 
 

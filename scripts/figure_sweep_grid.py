@@ -22,7 +22,7 @@ def plot_sweep_grid(ax: Axes, sweep: SweepPoints) -> None:
     middle, n_rows = (len(columns) - 1) / 2, len(names)
     for name, point in sweep.baselines():
         write_cell(ax, point, place=(middle, len(names)))
-        names.append(name.replace(" (", "\n("))
+        names.append(name)
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel=sweep.axis_label(sweep.x))
     ax.set_xticks(range(len(columns)), [sweep.value_label(sweep.x, value) for value in columns])
     ax.set_yticks(range(len(names)), names)
@@ -48,7 +48,7 @@ def main(members: str, style: str, pdf: str, png: str, table: str, *, axes: list
     n_rows = len([*sweep.curves(), *sweep.baselines()])
     figure, panels = start_figure(style, columns=1, height=0.4 + 0.16 * n_rows)
     plot_sweep_grid(panels[0, 0], sweep)
-    panels[0, 0].set_title(f"{sweep.title}\nvalidation; below it: mean of batches | training")
+    figure.suptitle(f"{sweep.title}\nvalidation; below it: mean of batches | training")
     save_figure(figure, sweep.points, pdf=pdf, png=png, csv=table)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from geom2msm.ensemble import agreements, best_member, spread_frames, summarize
 from geom2msm.frame_reader import FrameReader
 from geom2msm.log import log_to
-from geom2msm.projection import project_frames
+from geom2msm.projection import found_functions
 from geom2msm.provenance import replace_when_complete
 
 COMPARED_FRAMES = 5000
@@ -21,17 +21,17 @@ def main(scores: list[str], weights: list[str], sources: list[str], ensemble: st
     members = [known | {"weights": str(member)} for known, member in zip(found, weights, strict=True)]
     n_frames = [len(FrameReader(source, "time_ps")) for source in sources]
     frames = spread_frames(n_frames, n_chosen=COMPARED_FRAMES)
-    variables = [
+    functions = [
         np.concatenate(
             [
-                project_frames(source, member["weights"], some)
+                found_functions(source, member["weights"], some)
                 for source, some in zip(sources, frames, strict=True)
                 if len(some)
             ]
         )
         for member in members
     ]
-    compared = agreements(variables)
+    compared = agreements(functions)
     best = members[best_member(members, compared)]
     content = {key: best[key] for key in ("fold", "seed", "score_validation", "weights")}
     content |= {"summary": summarize(members), "agreement": compared, "members": members}

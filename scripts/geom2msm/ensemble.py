@@ -111,8 +111,13 @@ def mean_overlaps(compared: Mapping[str, object], *, n_members: int) -> Float[np
     return sums / max(n_members - 1, 1)
 
 
-def agreements(variables: Sequence[Float[np.ndarray, "frame dimension"]]) -> dict[str, object]:
-    """Agreement of all pairs of members; without a second member there is none."""
+def agreements(variables: Sequence[Float[np.ndarray, "frame _"]]) -> dict[str, object]:
+    """Agreement of all pairs of members; without a second member there is none.
+
+    What one member has fewer of than another counts as not found.
+    """
+    most = max(1, *(each.shape[1] for each in variables))
+    variables = [np.pad(each, ((0, 0), (0, most - each.shape[1]))) for each in variables]
     pairs = {
         (i, j): agreement(variables[i], variables[j])
         for i in range(len(variables))
@@ -124,7 +129,7 @@ def agreements(variables: Sequence[Float[np.ndarray, "frame dimension"]]) -> dic
     return {
         "overlap": float(np.mean([pair.overlap for pair in pairs.values()])),
         "function_correlations": correlations.mean(axis=0).tolist(),
-        "n_functions": variables[0].shape[1],
+        "n_functions": most,
         "pairs": [{"members": list(members), "overlap": pair.overlap} for members, pair in pairs.items()],
     }
 

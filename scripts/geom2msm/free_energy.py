@@ -19,6 +19,7 @@ from geom2msm.markov import Counts, MarkovModel, estimate_model
 from geom2msm.ramachandran import BIN_DEG, N_BINS, ResidueTorsions, frame_weights, free_energy_map
 from geom2msm.resampling import INTERVAL, Blocks
 
+COLUMNS = ("residue", "phi_deg", "psi_deg", "free_energy_kT", "error_kT", "lower_kT", "upper_kT")
 # An error is given where at least this share of the draws has frames in the bin; its spread is that of those draws.
 VISITED_SHARE = 0.95
 
@@ -86,6 +87,7 @@ def surfaces(
         usable = []
     for residue, table in zip(torsions, tables, strict=True):
         _add_errors(table, residue, usable, n_blocks=counted.blocks.n_blocks)
+    tables = tables or [pd.DataFrame(columns=COLUMNS)]
     return pd.concat(tables, ignore_index=True).assign(n_blocks=counted.blocks.n_blocks)
 
 

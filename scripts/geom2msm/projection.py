@@ -138,3 +138,17 @@ def project_frames(
     model = Projector.read(weights)
     model.check(source)
     return model.variables(*(FrameReader(source, name).read(frames) for name in model.names))
+
+
+def found_functions(
+    source: str, weights: str, frames: Int64[np.ndarray, " frame"]
+) -> Float32[np.ndarray, "frame function"]:
+    """What a model found, of some frames of a store: its variables, or where its states are microstates, these.
+
+    Then there is a function for each state but the first, 1 inside and 0 outside: latent coordinates that tell no
+    states apart are arbitrary.
+    """
+    model, variables = Projector.read(weights), project_frames(source, weights, frames)
+    if model.spib is None or model.state_centers is None:
+        return variables
+    return np.eye(model.spib.n_states, dtype=np.float32)[model.described(variables)["state"]][:, 1:]

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from geom2msm.joined_store import read_beside
+from geom2msm.judgement import NotEstimable
 from geom2msm.store import read_attributes
 
 MAX_RESIDUES = 4
@@ -43,7 +44,7 @@ def spread(angle_deg: Float[np.ndarray, "frame"]) -> float:
 def read_torsions(features: Sequence[str], *, like: str) -> list[ResidueTorsions]:
     """Residues that have both phi and psi, at most four, those that vary most, in the order of the chain.
 
-    The stores of the trajectories must be in the order of the store `like`.
+    The stores of the trajectories must be in the order of the store `like`. Raises NotEstimable if there is none.
     """
     names = read_attributes(features[0])["names"]
     values = read_beside(features, "features", like=like).astype(float)
@@ -60,8 +61,8 @@ def read_torsions(features: Sequence[str], *, like: str) -> list[ResidueTorsions
         if f"cos {psi.replace('psi ', 'phi ')}" in columns
     ]
     if not found:
-        raise ValueError(
-            f"{features[0]}: no residue has both phi and psi, so there is no Ramachandran map of this system."
+        raise NotEstimable(
+            "no residue has both phi and psi, whose neighbors must be there and selected: there is no Ramachandran map"
         )
     spreads = [spread(torsions.phi_deg) + spread(torsions.psi_deg) for torsions in found]
     most = sorted(np.argsort(spreads)[::-1][:MAX_RESIDUES])

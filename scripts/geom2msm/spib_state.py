@@ -13,6 +13,9 @@ from geom2msm.spib import Projection, Spib, SpibConfig
 from geom2msm.stored_tokens import Tokens
 from geom2msm.token_pairs import TokenPairs
 
+# The share of the entropy of the states, one lag later, that a network must have learned to predict.
+LEARNED_SHARE = 0.05
+
 
 @dataclass(frozen=True)
 class LabeledPairs:
@@ -138,6 +141,16 @@ class SpibState:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         self.populations = training.populations(n_states=self.model.n_states)
         self.unchanged = 0
+
+    @property
+    def learned(self) -> bool:
+        """Whether the last epoch predicts states better than their populations alone, which any decoder soon does.
+
+        Without weights worth anything every frame is in one state, which then does not change.
+        """
+        populations = self.training.populations(n_states=self.model.n_states)
+        guessed = float(torch.special.entr(populations).sum())
+        return self.history[-1].training_reconstruction < (1 - LEARNED_SHARE) * guessed
 
     @property
     def epochs_of_round(self) -> int:

@@ -22,6 +22,10 @@ from geom2msm.training import LARGEST_GRADIENT, SEEDS_PER_EPOCH, best_device
 from geom2msm.training_state import Checkpoint
 
 CHUNK_PAIRS = 50_000
+NOT_LEARNED = (
+    "after %d epochs the network predicts states hardly better (reconstruction loss %.3f) than their populations do: "
+    "it may need more steps (lower batch_pairs, raise max_epochs_per_refinement) or a higher learning_rate."
+)
 logger = logging.getLogger(__name__)
 
 
@@ -104,12 +108,14 @@ def add_row(state: SpibState, *, config: SpibConfig) -> None:
     epoch = len(state.history) + 1
     state.history.append(EpochLosses(epoch, state.refinement, model.n_states, change, *trained, *validated))
     state.populations = populations
-    state.unchanged = state.unchanged + 1 if change < config.population_tolerance else 0
+    state.unchanged = state.unchanged + 1 if change < config.population_tolerance and state.learned else 0
 
 
 def finish_round(state: SpibState, *, config: SpibConfig) -> None:
     """Label anew; finished after `n_refinements`, or when all states and nearly all labels stay as they were."""
-    if state.unchanged < config.patience:
+    if not state.learned:
+        logger.warning(NOT_LEARNED, state.epochs_of_round, state.history[-1].training_reconstruction)
+    elif state.unchanged < config.patience:
         logger.info("the populations did not settle within %d epochs", config.max_epochs_per_refinement)
     n_states = state.model.n_states
     training, validation, changed = refine(state.model, state.training, state.validation, config=config)

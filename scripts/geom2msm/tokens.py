@@ -22,16 +22,17 @@ A store is plain Zarr version 3 in a zip file. Any Zarr reader opens it; in Pyth
     xarray.open_zarr(zarr.storage.ZipStore(path, mode="r"))
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from geom2msm.formats import natural_order
 from geom2msm.frame_reader import FrameReader, array_names
 from geom2msm.store import read_attributes
+from geom2msm.token_table import token_names
 
 try:
     import xarray
@@ -169,17 +170,7 @@ def open_dataset(path: str) -> xarray.Dataset:
         coordinates["xyz"] = xarray.Variable("xyz", list("xyz"))
     table = attributes.pop("tokens", None)
     if table is not None and "token" in sizes:
-        coordinates["token"] = xarray.Variable("token", token_labels(table))
+        coordinates["token"] = xarray.Variable("token", token_names(pd.DataFrame(table)))
         columns = (column for column in TOKEN_COLUMNS if column in table)
         coordinates |= {column: xarray.Variable("token", table[column]) for column in columns}
     return xarray.Dataset(variables, coordinates, attributes)
-
-
-def token_labels(table: Mapping[str, list]) -> list[str]:
-    """A unique name for each token of a token table, such as A:ALA2, or A:ALA2/side_chain for a part of a residue."""
-    columns = (table["chain"], table["residue_name"], table["residue_number"], table["insertion_code"])
-    labels = [f"{chain}:{name}{number}{code}" for chain, name, number, code in zip(*columns, strict=True)]
-    parts = table.get("part", ["residue"] * len(labels))
-    labels = [label if part == "residue" else f"{label}/{part}" for label, part in zip(labels, parts, strict=True)]
-    repeated = {label for label, count in Counter(labels).items() if count > 1}
-    return [f"{label}#{token}" if label in repeated else label for token, label in enumerate(labels)]

@@ -18,7 +18,7 @@ def load_topology(path: str) -> mdtraj.Topology:
     """The topology stored in a file of any format from which MDTraj reads one.
 
     Elements that MDTraj guessed are put right or made virtual sites (`geom2msm.elements`); residues of PRMTOP
-    files are numbered as in AMBER.
+    files are numbered as in AMBER. Formal charges are left out.
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: there is no such file; trajectories.topology names the topology file.")
@@ -34,6 +34,9 @@ def load_topology(path: str) -> mdtraj.Topology:
             "trajectories.topology must be a PDB, mmCIF, PRMTOP, PSF or GRO file."
         ) from error
     repair_elements(topology, element_origins(path, topology))
+    for atom in topology.atoms:
+        # Old PDB files number their lines where later ones have charges.
+        atom.formal_charge = None
     return topology
 
 

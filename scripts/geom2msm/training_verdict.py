@@ -24,6 +24,9 @@ def judge_training(model: Mapping, baseline: Mapping) -> Judged:
     objections, number, gain = Objections(), "–", None
     objections.warnings.extend(_unfinished(model["members"]))
     _object_to_few_pairs(model["members"], objections)
+    merged = [member for member in model["members"] if member.get("n_states") == 1]
+    if merged:
+        objections.failures.append(f"all states merged into one in {len(merged)} of {len(model['members'])} members")
     if comparable(model["members"], baseline["members"]):
         ours, theirs = (_mean_by_fold(found["members"]) for found in (model, baseline))
         gains = [ours[fold] - theirs[fold] for fold in ours]
@@ -33,8 +36,9 @@ def judge_training(model: Mapping, baseline: Mapping) -> Judged:
             kind.append("on validation data the model finds less than the baseline: its states rest on too little")
         number = f"validation score {mean(ours.values()):.2f}, baseline {mean(theirs[fold] for fold in ours):.2f}"
     else:
+        members = _scored(model["members"]), _scored(baseline["members"])
         objections.add_missing(
-            ["the baseline has another lag_ps or more dimensions: its score cannot be compared"],
+            [f"scores do not compare: the model has {members[0]}, the baseline {members[1]}"],
             anything_compared=bool(objections.warnings),
         )
     return Judged(number=number, value=gain, **objections.verdict_and_reasons())
@@ -46,6 +50,15 @@ def comparable(model: Sequence[Mapping], baseline: Sequence[Mapping]) -> bool:
     scored = all("score_validation" in member for member in [*model, *baseline])
     fewest, most = min(member["dimensions"] for member in model), max(member["dimensions"] for member in baseline)
     return scored and len(lags) == 1 and fewest >= most and _folds(model) <= _folds(baseline)
+
+
+def _scored(members: Sequence[Mapping]) -> str:
+    """What the scores of members are of: in a model of kind spib, of the indicator functions of its states."""
+    dimensions = sorted({member["dimensions"] for member in members})
+    span = " to ".join(map(str, dimensions[:: max(1, len(dimensions) - 1)]))
+    states = " (one less than states)" if "n_states" in members[0] else ""
+    lags = ", ".join(f"{lag_ps:g}" for lag_ps in sorted({member["lag_ps"] for member in members}))
+    return f"lag_ps {lags} and {span} dimensions{states} in {len(_folds(members))} folds"
 
 
 def _folds(members: Sequence[Mapping]) -> set[int]:
@@ -79,8 +92,8 @@ def _object_to_few_pairs(members: Sequence[Mapping], objections: Objections) -> 
 
 def _unfinished(members: Sequence[Mapping]) -> list[str]:
     """What says that training ended before there was nothing more to learn; linear models have no such numbers."""
-    networks = [member for member in members if "stopped_early" in member]
-    rising = [f"fold {each['fold']} seed {each['seed']}" for each in networks if not each["stopped_early"]]
+    networks = [member for member in members if "stopped_early" in member or "n_states" in member]
+    rising = [f"fold {each['fold']} seed {each['seed']}" for each in networks if not each.get("stopped_early", True)]
     steps = [each["best_epoch"] * max(1, each["n_training_pairs"] // each["batch_pairs"]) for each in networks]
     reasons = []
     if rising:

@@ -10,6 +10,7 @@ VAMP-1, VAMP-2 and VAMP-E all lie between 1 and d + 1 on the pairs they were fit
 """
 
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -147,6 +148,16 @@ def implied_timescales_ps(covariances: Covariances, *, lag_ps: float, epsilon: f
     return (-lag_ps / singular_values.clamp(max=1 - 1e-12).log()).tolist()
 
 
+def reversible_timescales_ps(covariances: Covariances, *, lag_ps: float, epsilon: float) -> list[float | None]:
+    """-lag / ln(eigenvalue), in ps, slowest first; an eigenvalue that is not positive has none.
+
+    The covariances are those of `with_time_reversed`.
+    """
+    koopman = koopman_matrix(covariances, epsilon=epsilon)
+    eigenvalues = torch.linalg.eigvalsh((koopman + koopman.T) / 2).flip(0).clamp(max=1 - 1e-12)
+    return [-lag_ps / math.log(value) if value > 0 else None for value in eigenvalues.tolist()]
+
+
 @dataclass(frozen=True)
 class SingularFunctions:
     """The slowest left and right singular functions as affine maps of features, fixed once and used for every frame."""
@@ -171,13 +182,14 @@ class SingularFunctions:
     def fit_reversible(cls, covariances: Covariances, *, dimensions: int, epsilon: float) -> "SingularFunctions":
         """Eigenfunctions of a reversible operator, C0t b = l C00 b: left and right are one, and l may be negative.
 
-        The covariances are those of `with_time_reversed`; the largest |l| come first, as `singular_values`.
+        The covariances are those of `with_time_reversed`; the largest l come first, as `singular_values`: what has a
+        negative one alternates, and is no slow process however large it is.
         """
         _check_dimensions(covariances, dimensions)
         factor = _cholesky(covariances.c00, epsilon)
         koopman = _whitened(covariances, factor, factor)
         eigenvalues, vectors = torch.linalg.eigh((koopman + koopman.T) / 2)
-        slowest = eigenvalues.abs().argsort(descending=True)[:dimensions]
+        slowest = eigenvalues.argsort(descending=True)[:dimensions]
         functions = torch.linalg.solve_triangular(factor.T, vectors, upper=True)[:, slowest]
         return cls(covariances.mean_t, covariances.mean_lag, functions, functions, eigenvalues[slowest])
 
@@ -252,6 +264,7 @@ def model_scores(
 
     Scores are over pairs as they happened; singular values and timescales of a reversible model over both directions.
     """
+    timescales_ps = reversible_timescales_ps if reversible else implied_timescales_ps
     found: dict[str, object] = {"lag_ps": lag_ps, "dimensions": functions.left.shape[1]}
     for name, pairs in (("training", training), ("validation", validation)):
         covariances = pairs.covariances()
@@ -261,7 +274,7 @@ def model_scores(
             f"score_{name}": float(vamp2_score(projected, epsilon=epsilon)),
             f"vamp1_{name}": float(vamp1_score(projected, epsilon=epsilon)),
             f"vampe_{name}": float(functions.vampe_score(projected)),
-            f"timescales_{name}_ps": implied_timescales_ps(directed, lag_ps=lag_ps, epsilon=epsilon),
+            f"timescales_{name}_ps": timescales_ps(directed, lag_ps=lag_ps, epsilon=epsilon),
             f"n_{name}_pairs": projected.n_pairs,
             f"effective_{name}_pairs": pairs.effective_pairs(),
         }

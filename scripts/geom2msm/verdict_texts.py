@@ -86,12 +86,12 @@ ACTIONS = {
         "pass": "Nothing to do: training stopped because nothing more came, with more than the baseline found.",
         "warn": "See the learning curves; raise max_epochs, lower batch_pairs, or raise learning_rate.",
         "fail": "Use the baseline's model, or train longer and on more data: so far the networks learned too little.",
-        "not estimable": "Give both models one lag_ps, and the baseline no more dimensions than the model.",
+        "not estimable": "Give both models one lag_ps, and the baseline no more dimensions than the model has.",
     },
     "agreement of seeds": {
         "pass": "Nothing to do: the slow variables do not depend on the run that was chosen.",
-        "warn": "Lower the model's dimensions by the functions not shared, or train more seeds and longer.",
-        "fail": "Trust no single member: lower the model's dimensions, train longer, or bring more data.",
+        "warn": "Lower the model's dimensions (of kind spib: initial_states), or train more seeds and longer.",
+        "fail": "Trust no single member: lower dimensions (kind spib: initial_states), train longer, bring more data.",
         "not estimable": "Ask for two seeds or two folds in the split section.",
     },
     "encoder check": {

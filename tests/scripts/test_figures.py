@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from dynamics import Dynamics
+from geom2msm.free_energy import COLUMNS as FREE_ENERGY_COLUMNS
 from geom2msm.joined_store import StoredTrajectory, read_pieces, write_joined
 from geom2msm.ramachandran import frame_weights, free_energy_map, read_torsions
 from geom2msm.store import read_array, read_attributes, write_store
@@ -1069,7 +1070,7 @@ def test_the_grid_of_a_sweep_holds_every_mean_and_the_best_of_a_lag_is_bold(draw
     members = pd.read_csv(results.sweep)
     texts = {(*text.xy, text.get_fontweight()): text.get_text() for text in grid.texts if "±" in text.get_text()}
     assert [label.get_text() for label in grid.get_xticklabels()] == ["sum", "none"]
-    assert [label.get_text() for label in grid.get_yticklabels()] == ["1", "2", "5", "tica torsions\n(lag 2 ns)"]
+    assert [label.get_text() for label in grid.get_yticklabels()] == ["1", "2", "5", "tica torsions (lag 2 ns)"]
     assert len(texts) == 7
     best = members[(members.mixer == "none") & (members.lag_ps == 1000)].score_validation
     assert texts[1, 0, "bold"] == f"{best.mean():.2f} ± {best.std(ddof=1):.2f}"
@@ -1129,13 +1130,20 @@ def test_stores_of_other_trajectories_are_refused(results, tmp_path):
         script("ramachandran").main(**arguments, style=STYLE, **files)
 
 
-def test_a_system_without_phi_and_psi_is_a_clear_error(tmp_path):
-    results = Results(tmp_path / "results")
-    described = {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}
-    path, results.runs = results.store("bare", described, features=np.ones((300, 2), "f4")), ("run-0",)
-    results.joined("states", {"macrostate": np.zeros(300, "i4")})
-    with pytest.raises(ValueError, match=r"bare\.zarr\.zip: no residue has both phi and psi"):
-        script("ramachandran").main([path], results.states, STYLE, "a.pdf", "a.png", "a.csv")
+def test_a_system_without_phi_and_psi_has_figures_that_say_so(tmp_path):
+    bare, like = Results(tmp_path), {"trajectory": "run-0", "names": ["cos psi ALA1", "sin psi ALA1"]}
+    path, bare.runs = bare.store("bare", like, features=np.ones((300, 2), "f4")), ("run-0",)
+    bare.joined("states", {"macrostate": np.zeros(300, "i4")})
+    (tmp_path / "free_energy.csv").write_text(",".join(FREE_ENERGY_COLUMNS) + "\n")
+    for figure, first in {
+        "ramachandran": ([path], bare.states),
+        "singular_functions": ([path], bare.states),
+        "free_energy": (str(tmp_path / "free_energy.csv"),),
+    }.items():
+        files = [tmp_path / f"{figure}.{ending}" for ending in ("pdf", "png", "drawn.csv")]
+        script(figure).main(*first, STYLE, *map(str, files))
+        assert all(file.stat().st_size > 0 for file in files)
+        assert pd.read_csv(files[2]).empty
 
 
 def test_start_figure_takes_sizes_from_the_style_alone(tmp_path):

@@ -96,6 +96,21 @@ def read(folder: Path, name: str) -> dict:
     return json.loads((folder / name).read_text(), parse_constant=lambda constant: pytest.fail(f"{name}: {constant}"))
 
 
+def test_without_phi_and_psi_the_table_of_free_energies_is_empty(results, tmp_path, caplog):
+    table, names = str(tmp_path / "free_energy.csv"), ["cos psi ALA1", "sin psi ALA1"]
+    features = [str(tmp_path / f"run-{number}.zarr.zip") for number in range(8)]
+    arrays, axes = {"features": np.ones((2300, 2), "f4")}, {"features": ("frame", "channel")}
+    for number, path in enumerate(features):
+        attributes = {"system": "toy", "trajectory": f"run-{number}", "frame_interval_ps": 2.0, "names": names}
+        write_store(path, attributes=attributes, arrays=arrays, axes=axes)
+    bootstrap_free_energy.main(
+        features, str(results / "states.zarr.zip"), str(results / "msm.npz"), table, settings=SETTINGS
+    )
+    assert "no residue has both phi and psi" in caplog.text
+    assert list(pd.read_csv(table).columns[:4]) == ["residue", "phi_deg", "psi_deg", "free_energy_kT"]
+    assert pd.read_csv(table).empty
+
+
 VERDICTS = ["tpt.json", "spectrum.json", "reversibility.json", "relaxation.json", "hmm.json"]
 
 

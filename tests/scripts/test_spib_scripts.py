@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ import train_vampnet
 from geom2msm.initial_states import cluster_fold
 from geom2msm.joined_store import read_pieces
 from geom2msm.pairs import fold_frames
-from geom2msm.projection import project_frames
+from geom2msm.projection import Projector, found_functions, project_frames
 from geom2msm.splits import read_fold
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.vamp import read_weights
@@ -125,6 +126,19 @@ def agreement(states, truth):
     table = np.zeros((states.max() + 1, 3))
     np.add.at(table, (states, truth), 1)
     return table.max(axis=1).sum() / len(truth)
+
+
+def test_members_are_compared_by_their_states_not_by_latent_coordinates(system, trained, tmp_path, monkeypatch):
+    """Two states need one direction of z; what lies across is arbitrary, and no disagreement."""
+    (path, *_), frames = stores(system, "tokens"), np.arange(0, 900, 3)
+    found = found_functions(path, trained[0], frames)
+    states = Projector.read(trained[0]).described(project_frames(path, trained[0], frames))["state"]
+    assert found.shape == (300, 2)
+    np.testing.assert_array_equal(found.argmax(axis=1) + 1, np.where(states == 0, 1, states))
+    np.testing.assert_array_equal(found.sum(axis=1), states > 0)
+    without = Projector.read(trained[0])
+    monkeypatch.setattr(Projector, "read", lambda weights: replace(without, state_centers=None))
+    np.testing.assert_array_equal(found_functions(path, trained[0], frames), project_frames(path, trained[0], frames))
 
 
 @pytest.mark.parametrize("initial", [("tica", "features"), ("vampnet", "tokens")], ids=lambda initial: initial[0])

@@ -47,6 +47,16 @@ def test_all_pairs_of_members_are_compared():
     assert agreements([one])["overlap"] is None
 
 
+def test_what_one_member_has_fewer_of_counts_as_not_found():
+    rng = np.random.default_rng(0)
+    three = rng.normal(size=(500, 3))
+    found = agreements([three, three[:, :2], three[:, :0]])
+    assert found["n_functions"] == 3
+    overlaps = [pair["overlap"] for pair in found["pairs"]]
+    np.testing.assert_allclose(overlaps, [2 / 3, 0, 0], atol=1e-9)
+    assert best_member([{"fold": 0}] * 3, found) in (0, 1)
+
+
 def member(fold, *, selection=None, validation=2.0):
     size = {"dimensions": 3, "n_validation_pairs": 900}
     return {"fold": fold, "score_validation": validation} | size | ({"score_selection": selection} if selection else {})

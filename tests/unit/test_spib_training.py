@@ -227,10 +227,19 @@ def test_a_killed_training_continues_with_identical_results(epoch, few, tmp_path
 
 
 def test_a_round_ends_when_the_populations_stay(training, validation):
-    config = dataclasses.replace(CONFIG, learning_rate=1e-30, n_refinements=1, patience=2)
+    config = dataclasses.replace(CONFIG, n_refinements=1, max_epochs_per_refinement=50, population_tolerance=0.05)
+    _, history, _ = fit_spib(training, validation, config=config, member=SpibMember(0))
+    changes = [row.population_change for row in history]
+    assert 2 < len(history) < 50
+    assert max(changes[-2:]) < config.population_tolerance <= changes[-3]
+
+
+def test_populations_do_not_stay_before_anything_is_learned(training, validation, caplog):
+    config = dataclasses.replace(CONFIG, learning_rate=1e-30, n_refinements=1)
     _, history, _ = fit_spib(training, validation, config=config, member=SpibMember(0))
     # The first change is from the labels to what the untrained decoder says.
-    assert [row.population_change > 0 for row in history] == [True, False, False]
+    assert [row.population_change > 0 for row in history] == [True, *[False] * 5]
+    assert "after 6 epochs the network predicts states hardly better" in caplog.text
 
 
 def test_labels_that_time_does_not_connect_to_frames_lose_their_states(validation, caplog, tmp_path):

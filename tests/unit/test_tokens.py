@@ -2,6 +2,7 @@ import doctest
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray
 from zarr.storage import ZipStore
@@ -9,7 +10,8 @@ from zarr.storage import ZipStore
 import geom2msm.tokens
 from geom2msm.frame_reader import FrameReader
 from geom2msm.store import ArrayLayout, PartialStore
-from geom2msm.tokens import open_tokens, token_labels
+from geom2msm.token_table import token_names
+from geom2msm.tokens import open_tokens
 
 TABLE = {
     "token": [0, 1, 2],
@@ -161,12 +163,11 @@ def test_mistakes_are_named(tmp_path):
         open_tokens([other])["run-1"]
 
 
-def test_repeated_residues_and_parts_have_different_labels():
-    table = {name: [*values, values[-1]] for name, values in TABLE.items()} | {
-        "part": ["residue", "side_chain", "residue", "residue"],
-        "insertion_code": ["", "B", "", ""],
-    }
-    assert token_labels(table) == ["A:ACE1", "A:ALA2B/side_chain", "A:NME3#2", "A:NME3#3"]
+def test_tokens_have_the_names_of_tables_and_figures(tmp_path, monkeypatch):
+    parts = {"part": ["residue", "sidechain", "residue"], "insertion_code": ["", "B", ""]}
+    monkeypatch.setitem(globals(), "TABLE", TABLE | parts)
+    run = open_tokens(write(tmp_path, "run-0")[0])["run-0"]
+    assert run.token.values.tolist() == token_names(pd.DataFrame(TABLE)) == ["A:ACE1", "A:ALA2B sidechain", "A:NME3"]
 
 
 def test_without_xarray_there_is_one_sentence(monkeypatch):

@@ -77,3 +77,33 @@ def test_a_linear_model_has_no_training_to_judge():
         member.pop("stopped_early")
         member["best_epoch"] = 1
     assert judge_training(model, members(2.2, 2.4)).verdict == "pass"
+
+
+def spib_members(*n_states: int, best_epoch: int = 20) -> dict:
+    """An ensemble of kind spib: the scores are of indicator functions, one less than there are states."""
+    found = members(*(1.0 + 0.8 * (n - 1) for n in n_states), best_epoch=best_epoch)
+    for member, n in zip(found["members"], n_states, strict=True):
+        member |= {"n_states": n, "dimensions": n - 1}
+        del member["stopped_early"]
+    return found
+
+
+def test_states_that_merged_into_one_are_a_failure():
+    found = judge_training(spib_members(3, 1, 3, 3), members(2.2, 2.4, dimensions=2))
+    assert found.verdict == "fail"
+    assert "all states merged into one in 1 of 4 members" in found.reasons
+
+
+def test_scores_that_do_not_compare_are_told_with_their_numbers():
+    found = judge_training(spib_members(3, 2), members(2.2, 2.4, lag_ps=10.0))
+    assert found.verdict == "not estimable"
+    assert found.reasons[0] == (
+        "scores do not compare: the model has lag_ps 10 and 1 to 2 dimensions (one less than states) in 2 folds, "
+        "the baseline lag_ps 10 and 3 dimensions in 2 folds"
+    )
+
+
+def test_a_spib_of_few_steps_is_named():
+    found = judge_training(spib_members(3, 3, best_epoch=4), members(2.0, 2.1, dimensions=2))
+    assert found.verdict == "warn"
+    assert "come from 40 steps only" in found.reasons[0]

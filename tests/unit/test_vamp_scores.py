@@ -15,6 +15,7 @@ from geom2msm.vamp import (
     implied_timescales_ps,
     koopman_matrix,
     model_scores,
+    reversible_timescales_ps,
     score_of,
     training_loss,
     vamp1_score,
@@ -183,6 +184,21 @@ def test_lagged_frames_may_be_seen_through_functions_of_their_own():
     torch.testing.assert_close(functions(pairs.values), one(pairs.values), rtol=0, atol=1e-6)
 
 
+def test_what_alternates_is_no_slow_process():
+    # A slow state of +1 or -1, and a coordinate that changes its sign with every frame but a few.
+    rng = np.random.default_rng(0)
+    slow = np.cumprod(np.where(rng.random(4000) < 0.1, -1, 1))
+    alternating = np.cumprod(np.where(rng.random(4000) < 0.02, 1, -1))
+    values = torch.from_numpy(np.stack([slow, alternating], axis=1).astype(float))
+    pairs = PairedValues(values, torch.arange(3999), 1)
+    functions = fit_functions(pairs, dimensions=2, config=ScoreConfig(reversible=True, epsilon=1e-9))
+    assert functions.singular_values[0] == pytest.approx(0.8, abs=0.05)
+    assert functions.singular_values[1] == pytest.approx(-0.96, abs=0.03)
+    times = reversible_timescales_ps(pairs.covariances(reversible=True), lag_ps=1.0, epsilon=1e-9)
+    assert times[0] == pytest.approx(-1 / np.log(0.8), rel=0.2)
+    assert times[1] is None
+
+
 def test_all_scores_of_a_model_are_reported():
     training, validation = chain_pairs(seed=1), chain_pairs(seed=2)
     functions = fit_functions(training, dimensions=2, config=ScoreConfig(reversible=True))
@@ -190,7 +206,10 @@ def test_all_scores_of_a_model_are_reported():
     assert scores["vampe_validation"] <= scores["score_validation"] <= scores["vamp1_validation"] <= 3
     assert scores["singular_values"] == functions.singular_values.tolist()
     both_ways = functions.project(validation.covariances(reversible=True))
-    assert scores["timescales_validation_ps"] == implied_timescales_ps(both_ways, lag_ps=10.0, epsilon=1e-6)
+    assert scores["timescales_validation_ps"] == reversible_timescales_ps(both_ways, lag_ps=10.0, epsilon=1e-6)
+    np.testing.assert_allclose(
+        scores["timescales_validation_ps"], implied_timescales_ps(both_ways, lag_ps=10.0, epsilon=1e-6), rtol=1e-9
+    )
     assert scores["effective_training_pairs"] == scores["n_training_pairs"]
 
 
