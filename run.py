@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["test"]:
         return run_tests(arguments[1:])
     if arguments[:1] == ["verify"]:
-        return run(package_command("verification", arguments[1:]), package_environment())
+        return verify(arguments[1:])
     if arguments[:1] == ["status"]:
         return show_status(arguments[1:])
     if arguments[:1] == ["slurm"]:
@@ -221,6 +221,16 @@ def run_tests(arguments: list[str]) -> int:
     environment, _ = deployment()
     environment["PATH"] = os.pathsep.join([str(TESTING / "bin"), environment["PATH"]])
     return run([str(TESTING / "bin/python"), "-m", "pytest", *arguments], environment)
+
+
+def verify(arguments: list[str]) -> int:
+    """Read all results again, in the working folder, where the paths of their records begin."""
+    parser = argparse.ArgumentParser(prog="run.py verify", allow_abbrev=False)
+    parser.add_argument("results", nargs="?", default="results", help="the folder of results")
+    parser.add_argument("-d", "--directory", default=".", help="the folder that Snakemake worked in")
+    given = parser.parse_args(arguments)
+    os.chdir(ROOT / given.directory)
+    return run(package_command("verification", [given.results]), package_environment())
 
 
 def show_status(arguments: list[str]) -> int:

@@ -9,17 +9,9 @@ from geom2msm.trajectory_checks import count_saved_frames, inspect_frames
 
 
 def main(
-    file: str,
-    topology: str,
-    inventory: str,
-    *,
-    system: str,
-    trajectory: str,
-    selection: str,
-    frame_interval_ps: float,
-    stride: int,
-    make_whole: bool,
-) -> None:
+    file: str, topology: str, inventory: str, *, system: str, trajectory: str, selection: str,
+    frame_interval_ps: float, stride: int, make_whole: bool,
+) -> None:  # fmt: skip
     """Read every frame of `file` once, refuse it if unsound, and write its inventory."""
     molecules = load_topology(topology)
     atoms = select_atoms(molecules, selection, file=topology)

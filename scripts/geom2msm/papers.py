@@ -63,6 +63,9 @@ def refusal(target: str, figure: Mapping, *, folder: str) -> str:
     if "system" in figure and not Path(file).exists():
         needs = figure.get("needs", "The data has to be supplied.")
         return f"{subject}: there is no {file}; {needs[0].lower()}{needs[1:]}"
+    missing = [name for name in figure["sweeps"] if not Path(f"{folder}/sweeps/{name}.yaml").exists()]
+    if missing:
+        return f"{subject}: there is no {folder}/sweeps/{missing[0]}.yaml; copy it from the repository of geom2msm"
     return ""
 
 

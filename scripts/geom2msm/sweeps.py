@@ -5,7 +5,7 @@ mixer~sum/hidden_channels~64, but nothing is ever read from it: the path is the 
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -101,7 +101,19 @@ def _check(sweep: Mapping, system: Mapping, *, file: str, system_file: str) -> N
             )
     if BASELINE in sweep["axes"] or "kind" in sweep["axes"]:
         raise ConfigError(f"{file}: axes has {BASELINE} or kind, but other models are compared with baselines")
+    for axis in sweep["axes"]:
+        if _has(sweep["settings"], axis.split(".")):
+            raise ConfigError(f"{file}: settings has {axis}, which is an axis; remove it from one of them")
     _check_figure(sweep["figure"], sweep["axes"], file=file)
+
+
+def _has(settings: object, keys: Sequence[str]) -> bool:
+    """Whether these keys, one within the other, lead to a value."""
+    for key in keys:
+        if not isinstance(settings, Mapping) or key not in settings:
+            return False
+        settings = settings[key]
+    return True
 
 
 def _check_figure(figure: Mapping, axes: Mapping, *, file: str) -> None:

@@ -110,9 +110,6 @@ def counted(sentences: Iterable[str]) -> int:
 
 def main(results: str = "results") -> int:
     """Print what no longer matches; 1 if there is anything."""
-    if results.startswith("-"):
-        print(f"{results}: python3 run.py verify takes no options, only the folder of results, if it is another one")
-        return 1
     if not Path(results).is_dir():
         print(f"{results}: there is no such folder; python3 run.py makes the results")
         return 1

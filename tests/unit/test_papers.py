@@ -52,6 +52,14 @@ def test_a_system_of_the_users_makes_the_figure(tmp_path):
     assert refusal("paper_x", figure, folder=str(tmp_path)) == ""
 
 
+def test_a_sweep_that_the_users_folder_lacks_is_named(tmp_path):
+    figure = {"shows": "scores", "drawn_by": [], "sweeps": ["dimensions"]}
+    assert refusal("paper_x", figure, folder=str(tmp_path)) == (
+        f"paper_x cannot be made (scores): there is no {tmp_path}/sweeps/dimensions.yaml; "
+        "copy it from the repository of geom2msm"
+    )
+
+
 def test_only_what_is_asked_for_is_read():
     assert asked_figures(PAPERS, ["snakemake", "--cores", "2", "figures"], folder=FOLDER) == {}
     asked = asked_figures(PAPERS, ["snakemake", "paper_s2_fig2", "paper_s2_fig3", "-n"], folder=FOLDER)

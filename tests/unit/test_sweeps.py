@@ -106,7 +106,7 @@ def test_a_baseline_is_the_model_of_the_system_and_a_linear_one_is_fitted_once_p
 def test_keys_with_a_point_change_a_section_and_leave_the_rest_of_it(expand):
     axes = {"token_merging.window": [1, 2], "token_merging.operator": ["none", "rggc"]}
     figure = {"kind": "bars", "x": "token_merging.window", "series": "token_merging.operator"}
-    sweep = expand(axes=axes, figure=figure, settings={"token_merging": {"window": 8, "radius_nm": 1.5}})
+    sweep = expand(axes=axes, figure=figure, settings={"token_merging": {"radius_nm": 1.5}})
     merging = [point.settings["token_merging"] for point in sweep.points.values()]
     assert [(each["window"], each["operator"]) for each in merging] == list(product(*axes.values()))
     assert {each["radius_nm"] for each in merging} == {1.5}
@@ -159,6 +159,7 @@ def test_a_wrong_value_of_an_axis_names_point_and_key(axes, words, expand):
     ({"figure": {"kind": "curves", "x": "mixer", "series": "hidden_channels"}}, ["figure.x: curves need numbers"]),
     ({"figure": {"kind": "lines", "x": "mixer"}}, ["figure.kind is 'lines'", "'curves'"]),
     ({"settings": {"epochs": 3}}, ["epochs is no key"]),
+    ({"settings": {"mixer": "gvp"}}, ["settings has mixer, which is an axis"]),
     ({"axes": {"kind": ["tica"]}, "figure": {"kind": "grid", "x": "kind"}}, ["baselines"]),
     ({"axes": {"dimensions": [1, 2], "lag_ps": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]},
       "figure": {"kind": "curves", "x": "dimensions", "series": "lag_ps"}}, ["lag_ps has 6 values", "5 apart"]),

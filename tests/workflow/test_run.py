@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -375,6 +376,20 @@ def test_a_lost_or_changed_file_is_made_anew_by_the_command_that_verify_advises(
         assert "python3 run.py --force FILE" in ADVICE
         assert run.run_workflow(["--force", "results/a.txt"]) == 0
         assert first.read_text() == known
+
+
+def test_verify_reads_the_paths_of_records_in_the_folder_that_the_jobs_worked_in(run, toy, monkeypatch, capfd):
+    log = toy / "elsewhere/results/logs/a.log"
+    log.parent.mkdir(parents=True)
+    (toy / "elsewhere/results/a.txt").write_text("a")
+    log.write_text(f"wrote {sha256(b'a').hexdigest()}  results/a.txt\n")
+    monkeypatch.setattr(run, "package_environment", lambda: os.environ | {"PYTHONPATH": str(ROOT / "scripts")})
+    assert run.verify(["--directory", "elsewhere"]) == 0
+    assert "1 artefacts in results and 0 files they were made from: all match" in capfd.readouterr().out
+    monkeypatch.chdir(toy)
+    (toy / "elsewhere/results/a.txt").write_text("b")
+    assert run.verify(["-d", "elsewhere", "results"]) == 1
+    assert "has changed since it was written" in capfd.readouterr().out
 
 
 def test_a_target_after_our_options_is_still_a_target(run, toy, capfd):
