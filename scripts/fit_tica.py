@@ -13,7 +13,7 @@ from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.splits import read_fold
 from geom2msm.tica import TicaConfig, fit_linear_model
 from geom2msm.token_pairs import TokenPairs
-from geom2msm.vamp import write_weights
+from geom2msm.weights_files import write_weights
 
 
 def main(

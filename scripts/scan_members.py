@@ -8,7 +8,7 @@ from geom2msm.member_scans import scan_members
 from geom2msm.pairs import read_frame_interval_ps
 from geom2msm.provenance import replace_when_complete
 from geom2msm.units import frames
-from geom2msm.vamp import read_weights
+from geom2msm.weights_files import read_weights
 
 
 def main(sources: list[str], weights: list[str], split: str, timescales: str, *, settings: dict) -> None:

@@ -16,7 +16,7 @@ from geom2msm.spib_state import EpochLosses, LabeledPairs
 from geom2msm.spib_training import SpibMember, fit_spib
 from geom2msm.splits import read_fold
 from geom2msm.training_state import Checkpoint
-from geom2msm.vamp import write_weights
+from geom2msm.weights_files import write_weights
 
 
 def main(

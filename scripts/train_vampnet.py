@@ -13,8 +13,8 @@ from geom2msm.provenance import provenance, replace_when_complete, source_digest
 from geom2msm.splits import read_fold
 from geom2msm.training import FoldPairs, Member, fit_vampnet
 from geom2msm.training_state import Checkpoint, EpochScores
-from geom2msm.vamp import write_weights
 from geom2msm.vampnet import VampnetConfig
+from geom2msm.weights_files import write_weights
 
 
 def main(

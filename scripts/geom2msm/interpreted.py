@@ -16,8 +16,8 @@ from geom2msm.pairs import check_finite
 from geom2msm.spib import Spib, SpibConfig
 from geom2msm.store import read_array
 from geom2msm.stored_tokens import Tokens
-from geom2msm.vamp import read_weights
 from geom2msm.vampnet import Vampnet, VampnetConfig
+from geom2msm.weights_files import read_weights
 
 BATCH_BYTES = 1 << 24
 # Of every state, if it has them.

@@ -15,8 +15,9 @@ from geom2msm.pairs import read_chunks
 from geom2msm.spib import Spib, SpibConfig
 from geom2msm.stored_tokens import Tokens
 from geom2msm.tica import invariant_features
-from geom2msm.vamp import SingularFunctions, read_weights
+from geom2msm.vamp import SingularFunctions
 from geom2msm.vampnet import Vampnet, VampnetConfig
+from geom2msm.weights_files import read_weights
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,11 @@ Removing the mean takes the constant function out, whose singular value is 1: ev
 VAMP-1, VAMP-2 and VAMP-E all lie between 1 and d + 1 on the pairs they were fitted to.
 """
 
-import json
 import math
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Float64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from geom2msm.covariances import Covariances, PairedValues, pair_covariances
@@ -284,20 +280,3 @@ def model_scores(
         "singular_values": functions.singular_values.tolist(),
         "batch_pairs": min(batch_pairs, len(validation.starts)),
     }
-
-
-def write_weights(path: Path, tensors: dict[str, Tensor], description: dict) -> None:
-    """Save tensors and, as JSON in the header, everything needed to use them again."""
-    save_file(tensors, str(path), metadata={"geom2msm": json.dumps(description, sort_keys=True)})
-
-
-def read_weights(path: str) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and description of a weights file written by `write_weights`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return tensors, json.loads(file.metadata()["geom2msm"])
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: no complete weights file of geom2msm ({error}); delete it, it is made anew."
-        ) from error

@@ -29,7 +29,7 @@ from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.topology import load_topology, select_atoms
 from geom2msm.topology_files import residue_labels
 from geom2msm.trajectory_checks import inspect_frames
-from geom2msm.vamp import read_weights, write_weights
+from geom2msm.weights_files import read_weights, write_weights
 from molecules import prmtop_file, psf_file
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from geom2msm.joined_store import read_pieces, read_trajectories
 from geom2msm.projection import found_functions
 from geom2msm.splits import ROLES
 from geom2msm.store import read_array, read_attributes, write_store
-from geom2msm.vamp import read_weights
+from geom2msm.weights_files import read_weights
 from systems import simulate_chain, three_state_chain
 
 TRAJECTORIES = {"run-0": 1500, "run-1": 1400, "run-2": 1300, "run-10": 1650}

@@ -23,7 +23,7 @@ from geom2msm.pairs import fold_frames
 from geom2msm.projection import Projector, found_functions, project_frames
 from geom2msm.splits import read_fold
 from geom2msm.store import read_array, read_attributes, write_store
-from geom2msm.vamp import read_weights
+from geom2msm.weights_files import read_weights
 from systems import simulate_chain, three_state_chain
 
 TRAJECTORIES = {"run-0": 1200, "run-1": 1100, "run-2": 900, "run-10": 1300}

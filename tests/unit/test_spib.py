@@ -12,7 +12,7 @@ from geom2msm.mixers.build import build_lobe
 from geom2msm.mixers.layout import TokenLayout
 from geom2msm.spib import Projection, Spib, SpibConfig, prior_divergence
 from geom2msm.stored_tokens import Tokens
-from geom2msm.vamp import read_weights, write_weights
+from geom2msm.weights_files import read_weights, write_weights
 
 SETTINGS = {
     "kind": "spib", "mixer": "sum", "hidden_channels": 8, "lag_ps": 2.0,

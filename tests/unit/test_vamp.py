@@ -10,11 +10,10 @@ from geom2msm.vamp import (
     implied_timescales_ps,
     koopman_matrix,
     model_scores,
-    read_weights,
     vamp2_score,
     vamp2_score_batch_mean,
-    write_weights,
 )
+from geom2msm.weights_files import read_weights, write_weights
 from systems import double_well, exact_vamp2, implied_timescales, simulate_chain, three_state_chain
 
 EPSILON = 1e-6

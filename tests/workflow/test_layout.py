@@ -32,7 +32,7 @@ LAYERS = [
     {"environment"},
     {"encoder"},
     {"pairs", "runs", "splits"},
-    {"mixers", "covariances", "vamp"},
+    {"mixers", "covariances", "vamp", "weights_files"},
     {"stored_tokens", "token_pairs", "tica"},
     {"gradient_parts", "vampnet", "training_state", "training", "history", "projection", "ensemble"}
     | {"spib", "spib_state", "spib_training"},
