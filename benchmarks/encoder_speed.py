@@ -30,9 +30,10 @@ sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from geom2msm.encoder.neighbors import NeighborTable, neighbor_table
-from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet
+from geom2msm.encoder.visnet import ViSNet
 from geom2msm.encoder.weights import load_encoder
 from geom2msm.peak_memory import peak_memory_mib
+from geom2msm.units import ANGSTROM_PER_NM
 from pyg_edges import FixedEdges
 
 ROOT = Path(__file__).parents[1]

@@ -32,9 +32,9 @@ from torch_geometric.loader import DataLoader  # noqa: E402
 import embed_tokens  # noqa: E402
 from build_token_table import main as build_token_table  # noqa: E402
 from geom2msm.encoder.neighbors import neighbor_table  # noqa: E402
-from geom2msm.encoder.visnet import ANGSTROM_PER_NM  # noqa: E402
 from geom2msm.encoder.weights import load_encoder  # noqa: E402
 from geom2msm.store import read_array  # noqa: E402
+from geom2msm.units import ANGSTROM_PER_NM  # noqa: E402
 from inspect_trajectory import main as inspect_trajectory  # noqa: E402
 from pyg_edges import FixedEdges  # noqa: E402
 

@@ -10,7 +10,7 @@ from geom2msm.joined_store import joined_attributes
 from geom2msm.log import log_to
 from geom2msm.pairs import read_frame_interval_ps, stored_trajectories
 from geom2msm.pieces import chunked, length
-from geom2msm.projection import Projector, project_frames, project_from
+from geom2msm.projection import Projector, project_from
 from geom2msm.provenance import provenance
 from geom2msm.store import ArrayLayout, PartialStore, read_array, read_attributes
 
@@ -34,7 +34,7 @@ def main(sources: list[str], weights: str, split: str, variables: str) -> None:
     model = Projector.read(weights)
     for source in sources:
         model.check(source)
-    example = model.described(project_frames(sources[0], weights, np.array([0])))
+    example = model.described(model.of_frames(sources[0], np.array([0])))
     layout = {name: ArrayLayout(AXES[name], array.shape[1:], array.dtype.str) for name, array in example.items()}
     layout["time_ps"] = ArrayLayout(("frame",), (), "float64")
     time_ps = np.concatenate([read_array(source, "time_ps") for source in sources])

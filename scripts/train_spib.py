@@ -10,12 +10,12 @@ from geom2msm.history import write_costs, write_history, write_scores
 from geom2msm.initial_states import cluster_fold
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
-from geom2msm.provenance import provenance, replace_when_complete, source_digest
+from geom2msm.provenance import only_job, provenance, replace_when_complete, source_digest
 from geom2msm.spib import SpibConfig
 from geom2msm.spib_state import EpochLosses, LabeledPairs
-from geom2msm.spib_training import SpibMember, fit_spib
+from geom2msm.spib_training import fit_spib
 from geom2msm.splits import read_fold
-from geom2msm.training_state import Checkpoint
+from geom2msm.training_state import Checkpoint, Member
 from geom2msm.weights_files import write_weights
 
 
@@ -42,14 +42,13 @@ def main(
             write_history(part, rows)
 
     checkpoint = Checkpoint(Path(f"{weights}.part"), description | {"source": source_digest("train_spib")})
-    model, rows, found = fit_spib(*pairs, config=config, member=SpibMember(seed, checkpoint, report))
+    model, rows, found = fit_spib(*pairs, config=config, member=Member(seed, checkpoint, report))
     report(rows)
     with replace_when_complete(scores) as part:
         write_scores(part, found | {"fold": fold, "seed": seed})
     with replace_when_complete(costs) as part:
         write_costs(part, started=started)
-    # Last, for this is what takes the place of the checkpoint.
-    with replace_when_complete(weights) as part:
+    with replace_when_complete(weights) as part:  # Last, for this is what takes the place of the checkpoint.
         write_weights(part, model.tensors(), description)
 
 
@@ -57,4 +56,5 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     torch.set_num_threads(snakemake.threads)
     fold, seed = int(snakemake.wildcards.fold), int(snakemake.wildcards.seed)
-    main(**snakemake.input, **snakemake.output, fold=fold, seed=seed, settings=snakemake.params.settings)
+    with only_job(snakemake.output.weights):
+        main(**snakemake.input, **snakemake.output, fold=fold, seed=seed, settings=snakemake.params.settings)

@@ -9,10 +9,10 @@ import torch
 from geom2msm.history import write_costs, write_history, write_scores
 from geom2msm.log import log_to
 from geom2msm.pairs import fold_frames, fold_log_weights, input_files
-from geom2msm.provenance import provenance, replace_when_complete, source_digest
+from geom2msm.provenance import only_job, provenance, replace_when_complete, source_digest
 from geom2msm.splits import read_fold
-from geom2msm.training import FoldPairs, Member, fit_vampnet
-from geom2msm.training_state import Checkpoint, EpochScores
+from geom2msm.training import FoldPairs, fit_vampnet
+from geom2msm.training_state import Checkpoint, EpochScores, Member
 from geom2msm.vampnet import VampnetConfig
 from geom2msm.weights_files import write_weights
 
@@ -50,10 +50,6 @@ def main(
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     torch.set_num_threads(snakemake.threads)
-    main(
-        **snakemake.input,
-        **snakemake.output,
-        fold=int(snakemake.wildcards.fold),
-        seed=int(snakemake.wildcards.seed),
-        settings=snakemake.params.settings,
-    )
+    fold, seed = int(snakemake.wildcards.fold), int(snakemake.wildcards.seed)
+    with only_job(snakemake.output.weights):
+        main(**snakemake.input, **snakemake.output, fold=fold, seed=seed, settings=snakemake.params.settings)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from geom2msm.encoder.edges import ANGSTROM_PER_NM
 from geom2msm.encoder.neighbors import NeighborTable
+from geom2msm.units import ANGSTROM_PER_NM
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "torchmd_net.lock"

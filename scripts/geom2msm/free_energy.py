@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
-from geom2msm.markov import Counts, MarkovModel, estimate_model
+from geom2msm.markov import Counts, MarkovModel, connected_sets, estimate_model
 from geom2msm.ramachandran import BIN_DEG, N_BINS, ResidueTorsions, frame_weights, free_energy_map
 from geom2msm.resampling import INTERVAL, Blocks
 
@@ -54,7 +53,7 @@ def draw_weights(counted: BlockCounts, times: Int[np.ndarray, " block"]) -> Floa
     drawn = times[counted.blocks.of_frame]
     frames = np.bincount(counted.microstates, drawn, minlength=n_microstates).astype(np.int64)
     try:
-        model = estimate_model(Counts(counted.lag_frames, matrix, frames, [_active_set(matrix)]))
+        model = estimate_model(Counts(counted.lag_frames, matrix, frames, connected_sets(matrix, frames)))
     except ValueError as error:
         logging.info("a draw is left out: %s", error)
         return None
@@ -62,13 +61,6 @@ def draw_weights(counted: BlockCounts, times: Int[np.ndarray, " block"]) -> Floa
     probability[model.counts.active] = model.stationary_distribution
     per_frame = np.divide(probability, frames, out=np.zeros(n_microstates), where=frames > 0)
     return drawn * per_frame[counted.microstates]
-
-
-def _active_set(matrix: Float[np.ndarray, "microstate microstate"]) -> Int[np.ndarray, " active"]:
-    """The strongly connected microstates with the most counts."""
-    n_sets, number = connected_components(matrix, connection="strong")
-    most = np.bincount(number, matrix.sum(axis=1), minlength=n_sets).argmax()
-    return np.flatnonzero(number == most)
 
 
 def surfaces(

@@ -103,9 +103,13 @@ def fit_hidden_model(
 def _memberships(
     output: Float[np.ndarray, "macrostate active"], distribution: Float[np.ndarray, " macrostate"]
 ) -> Float[np.ndarray, "active macrostate"]:
-    """Bayes' rule: the probability of the hidden states given a microstate."""
+    """Bayes' rule: the probability of the hidden states given a microstate.
+
+    A microstate in which none of the frames lies that were looked at says nothing: what is left is their distribution.
+    """
     joint = (distribution[:, None] * output).T
-    return joint / joint.sum(axis=1, keepdims=True)
+    total = joint.sum(axis=1, keepdims=True)
+    return np.divide(joint, total, out=np.tile(distribution, (len(joint), 1)), where=total > 0)
 
 
 def _like(

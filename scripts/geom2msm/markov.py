@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from deeptime.markov import TransitionCountEstimator
+from deeptime.markov import TransitionCountEstimator, TransitionCountModel
 from deeptime.markov.msm import MaximumLikelihoodMSM
 from jaxtyping import Float, Int
 from scipy.sparse.linalg import eigsh
@@ -102,12 +102,20 @@ def count_transitions(dtrajs: Sequence[Int[np.ndarray, " _"]], *, lag_frames: in
             "shorten the lag."
         )
     counted = TransitionCountEstimator(lag_frames, "sliding", n_states=n_microstates).fit_fetch(list(dtrajs))
-    sets = counted.connected_sets(sort_by_population=True)
-    visited = [np.sort(each) for each in sets if counted.state_histogram[each].any()]
-    # A microstate that is never left may have the most frames, but there is nothing to model in it.
-    visited.sort(key=lambda each: len(each) < 2)
-    histogram = counted.state_histogram.astype(np.int64)
-    return Counts(lag_frames, np.asarray(counted.count_matrix, dtype=float), histogram, visited)
+    matrix, histogram = np.asarray(counted.count_matrix, dtype=float), counted.state_histogram.astype(np.int64)
+    return Counts(lag_frames, matrix, histogram, connected_sets(matrix, histogram))
+
+
+def connected_sets(
+    matrix: Float[np.ndarray, "microstate microstate"], frames: Int[np.ndarray, " microstate"]
+) -> list[np.ndarray]:
+    """Strongly connected microstates that have frames: sets of several first, those with the most counts within.
+
+    A microstate that is never left may have the most, but there is nothing to model in it.
+    """
+    sets = TransitionCountModel(matrix).connected_sets(sort_by_population=True)
+    visited = [np.sort(each) for each in sets if frames[each].any()]
+    return sorted(visited, key=lambda each: len(each) < 2)
 
 
 def estimate_model(counts: Counts) -> MarkovModel:

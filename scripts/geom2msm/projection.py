@@ -92,6 +92,11 @@ class Projector:
         """Collective variables of frames in memory."""
         return self.function(*map(torch.from_numpy, arrays)).numpy().astype(np.float32)
 
+    def of_frames(self, source: str, frames: Int64[np.ndarray, " frame"]) -> Float32[np.ndarray, "frame dimension"]:
+        """Collective variables of some frames of a store."""
+        self.check(source)
+        return self.variables(*(FrameReader(source, name).read(frames) for name in self.names))
+
     def described(self, variables: Float32[np.ndarray, "frame dimension"]) -> dict[str, np.ndarray]:
         """What is stored of frames with these variables: of a model with states also their states and probabilities."""
         if self.spib is None:
@@ -132,15 +137,6 @@ def project_from(
         first_frame = max(0, first_frame - n_frames)
 
 
-def project_frames(
-    source: str, weights: str, frames: Int64[np.ndarray, " frame"]
-) -> Float32[np.ndarray, "frame dimension"]:
-    """Collective variables of some frames of a store."""
-    model = Projector.read(weights)
-    model.check(source)
-    return model.variables(*(FrameReader(source, name).read(frames) for name in model.names))
-
-
 def found_functions(
     source: str, weights: str, frames: Int64[np.ndarray, " frame"]
 ) -> Float32[np.ndarray, "frame function"]:
@@ -149,7 +145,8 @@ def found_functions(
     Then there is a function for each state but the first, 1 inside and 0 outside: latent coordinates that tell no
     states apart are arbitrary.
     """
-    model, variables = Projector.read(weights), project_frames(source, weights, frames)
+    model = Projector.read(weights)
+    variables = model.of_frames(source, frames)
     if model.spib is None or model.state_centers is None:
         return variables
     return np.eye(model.spib.n_states, dtype=np.float32)[model.described(variables)["state"]][:, 1:]

@@ -138,6 +138,18 @@ def replace_when_complete(path: str | Path) -> Iterator[Path]:
         complete(part, path)
 
 
+@contextmanager
+def only_job(path: str | Path) -> Iterator[None]:
+    """Refuse to begin what another process is at, which makes `path` and replaces files of its own on the way."""
+    lock = Path(f"{path}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with only_writer(lock):
+        try:
+            yield
+        finally:
+            lock.unlink()
+
+
 def complete(part: Path, path: str | Path) -> None:
     """Give a finished file its name, and write its checksum into the log."""
     digest = sha256_file(part)

@@ -5,8 +5,7 @@ of a good model still falls while its states have long been settled.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 
 import torch
 from jaxtyping import Float, Float64
@@ -19,7 +18,7 @@ from geom2msm.spib import LossTerms, Spib, SpibConfig
 from geom2msm.spib_state import EpochLosses, LabeledPairs, SpibState
 from geom2msm.token_pairs import PairBatch
 from geom2msm.training import LARGEST_GRADIENT, SEEDS_PER_EPOCH, best_device
-from geom2msm.training_state import Checkpoint
+from geom2msm.training_state import Member
 
 CHUNK_PAIRS = 50_000
 NOT_LEARNED = (
@@ -29,17 +28,8 @@ NOT_LEARNED = (
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SpibMember:
-    """Which of several equal trainings this is: its seed, where it keeps its state, and whom it tells each epoch."""
-
-    seed: int
-    checkpoint: Checkpoint | None = None
-    report: Callable[[list[EpochLosses]], None] = lambda history: None
-
-
 def fit_spib(
-    training: LabeledPairs, validation: LabeledPairs, *, config: SpibConfig, member: SpibMember
+    training: LabeledPairs, validation: LabeledPairs, *, config: SpibConfig, member: Member[EpochLosses]
 ) -> tuple[Spib, list[EpochLosses], dict[str, object]]:
     """Train from random weights and the states given; the model, its learning curve, and its scores.
 

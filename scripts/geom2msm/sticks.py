@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from scipy.spatial import cKDTree
 
+from geom2msm.units import NM_PER_ANGSTROM
+
 # Longer than any bond between heavy atoms that are no metals, shorter than any other distance.
 LONGEST_BOND_NM = 0.195
 LONGEST_CALPHA_STEP_NM = 0.42
 # Of larger molecules only the trace of the chain can be seen.
 MAX_ATOMS = 250
-NM_PER_ANGSTROM = 0.1
 
 
 def read_sticks(path: str) -> tuple[Float[np.ndarray, "atom 3"], Int[np.ndarray, "bond 2"]]:

@@ -1,7 +1,7 @@
 """Training of VAMPnets, and what every trained model leaves behind."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from geom2msm.log import progress
 from geom2msm.pairs import FrameSet
 from geom2msm.splits import ROLES
 from geom2msm.token_pairs import PairBatch, TokenPairs
-from geom2msm.training_state import Checkpoint, EpochScores, TrainingState
+from geom2msm.training_state import EpochScores, Member, TrainingState
 from geom2msm.vamp import (
     PairedValues,
     fit_functions,
@@ -64,16 +64,7 @@ class FoldPairs:
         return cls(training, selection, validation)
 
 
-@dataclass(frozen=True)
-class Member:
-    """Which of several equal trainings this is: its seed, where it keeps its state, and whom it tells each epoch."""
-
-    seed: int
-    checkpoint: Checkpoint | None = None
-    report: Callable[[list[EpochScores]], None] = lambda history: None
-
-
-def train(lobes: Lobes, pairs: FoldPairs, *, config: VampnetConfig, member: Member) -> list[EpochScores]:
+def train(lobes: Lobes, pairs: FoldPairs, *, config: VampnetConfig, member: Member[EpochScores]) -> list[EpochScores]:
     """Maximize the score of batches; the lobes end with the weights of the epoch that is best on selection pairs.
 
     Mardt, Pasquali, Wu & Noe 2018. The score that chooses comes from covariances pooled over all selection pairs,

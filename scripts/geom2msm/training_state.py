@@ -5,14 +5,17 @@ import json
 import logging
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
+# A row of a history.
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,12 @@ class Checkpoint:
             logger.info("%s is of another training; training starts anew", self.path)
             return None
         return content
+
+
+@dataclass(frozen=True)
+class Member(Generic[Row]):
+    """Which of several equal trainings this is: its seed, where it keeps its state, and whom it tells each epoch."""
+
+    seed: int
+    checkpoint: Checkpoint | None = None
+    report: Callable[[list[Row]], None] = lambda history: None

@@ -17,7 +17,8 @@ from mdtraj.utils.unitcell import lengths_and_angles_to_box_vectors
 
 from geom2msm.formats import BINARY_FORMATS, TRAJECTORY_FORMATS, extension
 from geom2msm.trajectory_headers import check_headers
-from geom2msm.trajectory_text import NM_PER_ANGSTROM, CutError, TextFrame, text_frames
+from geom2msm.trajectory_text import CutError, TextFrame, text_frames
+from geom2msm.units import NM_PER_ANGSTROM
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from mdtraj.formats.pdb.pdbstructure import PdbStructure
 from mdtraj.utils.unitcell import lengths_and_angles_to_box_vectors
 
 from geom2msm.formats import extension
+from geom2msm.units import NM_PER_ANGSTROM
 
-NM_PER_ANGSTROM = 0.1
 CIF_VALUE = re.compile(r"""'.*?'(?=\s|$)|".*?"(?=\s|$)|\S+""")
 
 

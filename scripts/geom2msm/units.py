@@ -2,6 +2,7 @@
 
 KB_KJ_PER_MOL_K = 0.00831446261815324
 PS_PER_NS = 1000.0
+NM_PER_ANGSTROM, ANGSTROM_PER_NM = 0.1, 10.0
 
 
 def frames(*, lag_ps: float, frame_interval_ps: float) -> int:

@@ -52,7 +52,7 @@ def job_records(results: Path) -> list[JobRecord]:
 
 def artefacts(results: Path) -> list[Path]:
     """Every finished file that a job has written."""
-    found = (path for path in results.rglob("*") if path.is_file() and path.suffix != ".part")
+    found = (path for path in results.rglob("*") if path.is_file() and path.suffix not in (".part", ".lock"))
     return sorted(path for path in found if path.relative_to(results).parts[0] not in UNRECORDED)
 
 

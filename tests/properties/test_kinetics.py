@@ -548,6 +548,30 @@ def test_trajectories_are_cut_where_they_leave_the_active_set():
     assert [piece.tolist() for piece in pieces] == [[0, 1, 1], [0, 0]]
 
 
+def test_a_microstate_that_the_likelihood_passes_over_belongs_to_the_hidden_states_as_all_frames_do(monkeypatch):
+    monkeypatch.setattr("geom2msm.hidden_markov.MAX_FRAMES", 1000)
+    chain, lag = np.kron(np.eye(2), np.full((2, 2), 0.49)) + 0.01 * np.kron(np.eye(2)[::-1], np.eye(2)), 10
+    dtraj = simulate_chain(chain / chain.sum(axis=1, keepdims=True), 20_000, np.random.default_rng(0))
+    # Of ten frames one is looked at.
+    dtraj[[5001, 9008]] = 4
+    model = estimate_model(count_transitions([dtraj], lag_frames=lag, n_microstates=5))
+    found = fit_hidden_model([dtraj], model, find_macrostates(model, n_macrostates=2), n_samples=5, seed=0)
+    np.testing.assert_allclose(found.memberships[4], found.stationary_distribution)
+    np.testing.assert_allclose(found.memberships.sum(axis=1), 1, atol=1e-12)
+
+
+def test_draws_of_runs_that_end_in_a_trap_are_models_of_the_same_microstates():
+    rng = np.random.default_rng(0)
+    runs = [np.append(rng.integers(0, 2, 400), np.full(600, 2)).astype(np.int32) for _ in range(10)]
+    model = estimate_model(count_transitions(runs, lag_frames=1, n_microstates=3))
+    blocks = cut_blocks([len(run) for run in runs], correlation_frames=2.0)
+    counted = count_blocks(runs, blocks, model)
+    for times in draw_blocks(blocks, n_samples=10, seed=0):
+        weights = draw_weights(counted, times)
+        assert weights is not None
+        assert not weights[np.concatenate(runs) == 2].any()
+
+
 def test_no_hidden_model_is_said_and_not_raised_as_something_else():
     model = estimate_model(count_transitions([np.array([0, 1, 0, 1, 1, 0, 0, 1])], lag_frames=1, n_microstates=2))
     with pytest.raises(NotEstimable):

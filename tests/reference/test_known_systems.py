@@ -10,11 +10,12 @@ from geom2msm.markov import count_transitions, estimate_model
 from geom2msm.mixers.layout import TokenLayout
 from geom2msm.spib import SpibConfig
 from geom2msm.spib_state import LabeledPairs
-from geom2msm.spib_training import SpibMember, fit_spib
+from geom2msm.spib_training import fit_spib
 from geom2msm.states import assign_microstates, fit_microstates
 from geom2msm.stored_tokens import Tokens
 from geom2msm.token_pairs import TokenPairs
-from geom2msm.training import FoldPairs, Member, fit_vampnet
+from geom2msm.training import FoldPairs, fit_vampnet
+from geom2msm.training_state import Member
 from geom2msm.vampnet import VampnetConfig
 
 VAMPNET = {
@@ -129,7 +130,7 @@ def test_spib_recovers_the_number_of_wells_and_their_transition_matrix(four_well
         LabeledPairs(part, torch.from_numpy(assign_microstates(part.tokens.scalars[:, 0].numpy(), centers)).long())
         for part in (pairs.training, pairs.validation)
     ]
-    model, _, scores = fit_spib(*labeled, config=SpibConfig.from_settings(SPIB), member=SpibMember(seed=0))
+    model, _, scores = fit_spib(*labeled, config=SpibConfig.from_settings(SPIB), member=Member(seed=0))
     assert scores["n_states"] == 4
     everything = feature_pairs(four_wells, lag_frames=LAG_FRAMES)
     states = LabeledPairs(everything, torch.zeros(len(four_wells), dtype=torch.long)).project(model).states.numpy()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from geom2msm.encoder.neighbors import RULES, neighbor_table
-from geom2msm.encoder.visnet import ANGSTROM_PER_NM, ViSNet, ViSNetConfig
+from geom2msm.encoder.visnet import ViSNet, ViSNetConfig
+from geom2msm.units import ANGSTROM_PER_NM
 from pyg_edges import FixedEdges
 
 

@@ -20,7 +20,7 @@ import train_vampnet
 from geom2msm.initial_states import cluster_fold
 from geom2msm.joined_store import read_pieces
 from geom2msm.pairs import fold_frames
-from geom2msm.projection import Projector, found_functions, project_frames
+from geom2msm.projection import Projector, found_functions
 from geom2msm.splits import read_fold
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.weights_files import read_weights
@@ -132,13 +132,14 @@ def test_members_are_compared_by_their_states_not_by_latent_coordinates(system, 
     """Two states need one direction of z; what lies across is arbitrary, and no disagreement."""
     (path, *_), frames = stores(system, "tokens"), np.arange(0, 900, 3)
     found = found_functions(path, trained[0], frames)
-    states = Projector.read(trained[0]).described(project_frames(path, trained[0], frames))["state"]
+    model = Projector.read(trained[0])
+    variables = model.of_frames(path, frames)
+    states = model.described(variables)["state"]
     assert found.shape == (300, 2)
     np.testing.assert_array_equal(found.argmax(axis=1) + 1, np.where(states == 0, 1, states))
     np.testing.assert_array_equal(found.sum(axis=1), states > 0)
-    without = Projector.read(trained[0])
-    monkeypatch.setattr(Projector, "read", lambda weights: replace(without, state_centers=None))
-    np.testing.assert_array_equal(found_functions(path, trained[0], frames), project_frames(path, trained[0], frames))
+    monkeypatch.setattr(Projector, "read", lambda weights: replace(model, state_centers=None))
+    np.testing.assert_array_equal(found_functions(path, trained[0], frames), variables)
 
 
 @pytest.mark.parametrize("initial", [("tica", "features"), ("vampnet", "tokens")], ids=lambda initial: initial[0])
@@ -190,7 +191,7 @@ def test_states_do_not_depend_on_the_chunks(system, trained, projected, tmp_path
     np.testing.assert_array_equal(read_array(path, "state"), read_array(projected, "state"))
     variables = read_array(projected, "variables")
     np.testing.assert_allclose(read_array(path, "variables"), variables, rtol=0, atol=1e-4)
-    some = project_frames(stores(system, "tokens")[0], trained[0], np.array([3, 700]))
+    some = Projector.read(trained[0]).of_frames(stores(system, "tokens")[0], np.array([3, 700]))
     np.testing.assert_allclose(some, variables[[3, 700]], rtol=0, atol=1e-4)
 
 

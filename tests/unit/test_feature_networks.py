@@ -13,7 +13,8 @@ from geom2msm.pairs import frame_set
 from geom2msm.runs import Piece
 from geom2msm.store import write_store
 from geom2msm.token_pairs import TokenPairs
-from geom2msm.training import FoldPairs, Member, fit_vampnet
+from geom2msm.training import FoldPairs, fit_vampnet
+from geom2msm.training_state import Member
 from geom2msm.vampnet import VampnetConfig
 from systems import simulate_chain, three_state_chain
 

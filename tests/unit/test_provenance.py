@@ -10,6 +10,7 @@ import pytest
 from geom2msm import provenance as module
 from geom2msm.provenance import (
     imported_modules,
+    only_job,
     only_writer,
     provenance,
     replace_when_complete,
@@ -111,6 +112,29 @@ def test_what_is_read_and_written_stands_in_the_log_as_sha256sum_checks_it(tmp_p
         part.write_text("{}")
     lines = [f"read {sha256_file('in.csv')}  in.csv", f"wrote {sha256_file('results/a.json')}  results/a.json"]
     assert caplog.messages == lines
+
+
+def work(path, held, done):
+    with only_job(path):
+        held.set()
+        done.wait(20)
+
+
+def test_a_job_that_another_process_is_at_is_not_begun(tmp_path):
+    processes, path = multiprocessing.get_context("spawn"), tmp_path / "member/weights.safetensors"
+    held, done = processes.Event(), processes.Event()
+    other = processes.Process(target=work, args=(path, held, done))
+    other.start()
+    assert held.wait(20)
+    with pytest.raises(ValueError, match=r"weights\.safetensors\.lock: another process"), only_job(path):
+        pass
+    done.set()
+    other.join(20)
+    with pytest.raises(ZeroDivisionError), only_job(path):
+        _ = 1 / 0
+    with only_job(path):
+        assert [file.name for file in path.parent.iterdir()] == ["weights.safetensors.lock"]
+    assert not list(path.parent.iterdir())
 
 
 def hold(part, held, done):

@@ -12,7 +12,6 @@ from geom2msm.spib import Spib, SpibConfig
 from geom2msm.spib_state import LabeledPairs
 from geom2msm.spib_training import (
     EpochLosses,
-    SpibMember,
     evaluate,
     fit_spib,
     indicator_singular_values,
@@ -24,7 +23,7 @@ from geom2msm.spib_training import (
 from geom2msm.states import assign_microstates, fit_microstates
 from geom2msm.stored_tokens import Tokens
 from geom2msm.token_pairs import TokenPairs
-from geom2msm.training_state import Checkpoint
+from geom2msm.training_state import Checkpoint, Member
 from geom2msm.vamp import PairedValues, vamp2_score
 from systems import double_well, implied_timescales, simulate_chain, three_state_chain
 
@@ -85,7 +84,7 @@ def few():
 
 @pytest.fixture(scope="module")
 def fitted(training, validation):
-    return fit_spib(training, validation, config=CONFIG, member=SpibMember(0))
+    return fit_spib(training, validation, config=CONFIG, member=Member(0))
 
 
 def predicted(model: Spib, data: LabeledPairs) -> np.ndarray:
@@ -114,7 +113,7 @@ def test_populations_are_those_of_the_hidden_states(fitted, validation):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_other_seeds_of_network_and_clusters_give_the_same_states(seed, fitted, validation):
     pairs = [hidden_chain(seed=trajectory, clustering=seed) for trajectory in (1, 2)]
-    model, _, scores = fit_spib(*pairs, config=CONFIG, member=SpibMember(seed))
+    model, _, scores = fit_spib(*pairs, config=CONFIG, member=Member(seed))
     assert scores["n_states"] == 3
     assert (predicted(model, validation) == predicted(fitted[0], validation)).mean() > 0.99
 
@@ -137,7 +136,7 @@ def test_both_wells_are_found_whatever_they_start_from():
         scalars[:, :, 1] = 2 * x[cells, None]
         pairs.append(labeled(scalars, cells // 3))
         places.append(x[cells])
-    model, _, scores = fit_spib(*pairs, config=dataclasses.replace(CONFIG, n_refinements=8), member=SpibMember(0))
+    model, _, scores = fit_spib(*pairs, config=dataclasses.replace(CONFIG, n_refinements=8), member=Member(0))
     assert scores["n_states"] == 2
     # The border between the states may lie anywhere on the barrier, from which both wells are reached.
     inside = np.abs(places[1]) > 0.7
@@ -161,7 +160,7 @@ def test_states_that_vanish_are_removed_and_the_others_keep_their_decoder(traini
 
 def test_no_state_is_left_below_the_minimum_at_any_relabeling_the_last_included(training, validation):
     config = dataclasses.replace(CONFIG, minimum_population=0.2, n_refinements=1, max_epochs_per_refinement=3)
-    model, _, scores = fit_spib(training, validation, config=config, member=SpibMember(0))
+    model, _, scores = fit_spib(training, validation, config=config, member=Member(0))
     assert min(scores["populations_training"]) > 0.2
     assert sum(scores["populations_training"]) == pytest.approx(1)
     np.testing.assert_allclose(model.populations, scores["populations_training"])
@@ -187,7 +186,7 @@ def test_a_state_is_represented_by_its_frame_closest_to_the_mean(training):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(few):
-    runs = [fit_spib(*few, config=QUICK, member=SpibMember(seed)) for seed in (3, 3, 4)]
+    runs = [fit_spib(*few, config=QUICK, member=Member(seed)) for seed in (3, 3, 4)]
     tensors = [model.tensors() for model, _, _ in runs]
     assert runs[0][1:] == runs[1][1:]
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
@@ -198,7 +197,7 @@ def test_training_does_not_touch_the_global_random_numbers(few):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    fit_spib(*few, config=QUICK, member=SpibMember(0))
+    fit_spib(*few, config=QUICK, member=Member(0))
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
 
 
@@ -208,7 +207,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_killed_training_continues_with_identical_results(epoch, few, tmp_path):
-    whole, rows, scores = fit_spib(*few, config=QUICK, member=SpibMember(0))
+    whole, rows, scores = fit_spib(*few, config=QUICK, member=Member(0))
 
     def kill(history):
         if len(history) == epoch + 1:
@@ -216,9 +215,9 @@ def test_a_killed_training_continues_with_identical_results(epoch, few, tmp_path
 
     checkpoint = Checkpoint(tmp_path / "weights.part", {"seed": 0})
     with pytest.raises(Killed):
-        fit_spib(*few, config=QUICK, member=SpibMember(0, checkpoint, kill))
+        fit_spib(*few, config=QUICK, member=Member(0, checkpoint, kill))
     seen = []
-    again = SpibMember(0, checkpoint, lambda history: seen.append(len(history)))
+    again = Member(0, checkpoint, lambda history: seen.append(len(history)))
     continued, rows_again, scores_again = fit_spib(*few, config=QUICK, member=again)
     assert seen[0] == epoch + 1
     assert (rows_again, scores_again) == (rows, scores)
@@ -228,7 +227,7 @@ def test_a_killed_training_continues_with_identical_results(epoch, few, tmp_path
 
 def test_a_round_ends_when_the_populations_stay(training, validation):
     config = dataclasses.replace(CONFIG, n_refinements=1, max_epochs_per_refinement=50, population_tolerance=0.05)
-    _, history, _ = fit_spib(training, validation, config=config, member=SpibMember(0))
+    _, history, _ = fit_spib(training, validation, config=config, member=Member(0))
     changes = [row.population_change for row in history]
     assert 2 < len(history) < 50
     assert max(changes[-2:]) < config.population_tolerance <= changes[-3]
@@ -236,7 +235,7 @@ def test_a_round_ends_when_the_populations_stay(training, validation):
 
 def test_populations_do_not_stay_before_anything_is_learned(training, validation, caplog):
     config = dataclasses.replace(CONFIG, learning_rate=1e-30, n_refinements=1)
-    _, history, _ = fit_spib(training, validation, config=config, member=SpibMember(0))
+    _, history, _ = fit_spib(training, validation, config=config, member=Member(0))
     # The first change is from the labels to what the untrained decoder says.
     assert [row.population_change > 0 for row in history] == [True, *[False] * 5]
     assert "after 6 epochs the network predicts states hardly better" in caplog.text
@@ -246,7 +245,7 @@ def test_labels_that_time_does_not_connect_to_frames_lose_their_states(validatio
     rng = np.random.default_rng(0)
     pairs = [labeled(rng.normal(size=(1000, 2, 4)), rng.choice(4, size=1000, p=[0.7, 0.1, 0.1, 0.1])) for _ in range(2)]
     with caplog.at_level("WARNING"):
-        model, _, scores = fit_spib(*pairs, config=CONFIG, member=SpibMember(0))
+        model, _, scores = fit_spib(*pairs, config=CONFIG, member=Member(0))
     assert "all states merged into one" in caplog.text
     assert "Lower beta" in caplog.text
     assert (model.n_states, scores["score_validation"], scores["dimensions"]) == (1, 1.0, 0)
@@ -257,7 +256,7 @@ def test_labels_that_time_does_not_connect_to_frames_lose_their_states(validatio
 def test_a_loss_that_is_no_number_stops_the_training(training, validation):
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(ValueError, match=r"in epoch 1; lower learning_rate \(now 1e\+30\)"):
-        fit_spib(training, validation, config=config, member=SpibMember(0))
+        fit_spib(training, validation, config=config, member=Member(0))
 
 
 def test_labels_of_other_frames_are_refused(training):

@@ -7,7 +7,8 @@ from geom2msm.splits import ROLES
 from geom2msm.store import write_store
 from geom2msm.stored_tokens import StoredTokens
 from geom2msm.token_pairs import MEGABYTE, TokenPairs
-from geom2msm.training import FoldPairs, Member, fit_vampnet
+from geom2msm.training import FoldPairs, fit_vampnet
+from geom2msm.training_state import Member
 from geom2msm.vampnet import VampnetConfig
 
 N_FRAMES = (700, 500, 903)

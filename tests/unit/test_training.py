@@ -10,8 +10,8 @@ from geom2msm.mixers.layout import TokenLayout
 from geom2msm.mixers.sum import SumSettings
 from geom2msm.stored_tokens import Tokens
 from geom2msm.token_pairs import TokenPairs
-from geom2msm.training import FoldPairs, Member, evaluate, fit_vampnet, train
-from geom2msm.training_state import Checkpoint, EpochScores
+from geom2msm.training import FoldPairs, evaluate, fit_vampnet, train
+from geom2msm.training_state import Checkpoint, EpochScores, Member
 from geom2msm.vamp import PairedValues, vamp2_score
 from geom2msm.vampnet import Vampnet, VampnetConfig, new_lobes
 from systems import exact_vamp2, implied_timescales, simulate_chain, three_state_chain

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geom2msm.encoder.neighbors import NeighborTable
+from geom2msm.units import ANGSTROM_PER_NM
 
-ANGSTROM_PER_NM = 10.0
 BLOCK_EDGES = 8192
 
 

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Int
 
-NM_PER_ANGSTROM = 0.1
+from geom2msm.units import NM_PER_ANGSTROM
+
 MAPPED_ATOM = re.compile(r"\[\d*([A-Z][a-z]?|[a-z][a-z]?)[^\]:]*:(\d+)\]")
 # The elements of the collections that are read here.
 ATOMIC_NUMBERS = {

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn.models.visnet import GatedEquivariantBlock
 
-from geom2msm.encoder.edges import ANGSTROM_PER_NM, Edges, RadialBasis, blocks, edge_geometry, gather
+from geom2msm.encoder.edges import Edges, RadialBasis, blocks, edge_geometry, gather
 from geom2msm.encoder.neighbors import NeighborTable
+from geom2msm.units import ANGSTROM_PER_NM
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geom2msm.encoder.c_library import require_cpp_compiler
-from geom2msm.encoder.edges import ANGSTROM_PER_NM
 from geom2msm.encoder.neighbors import NeighborTable
 from geom2msm.encoder.torchmd_et import EquivariantAttention, TorchMDET
+from geom2msm.units import ANGSTROM_PER_NM
 
 TABLE_NODES = 1024
 ROW_NEIGHBORS = 16

@@ -17,10 +17,10 @@ from torch.nn import functional
 from geom2msm.encoder import visnet_pieces as pieces
 from geom2msm.encoder.c_library import require_cpp_compiler
 from geom2msm.encoder.edge_rows import EdgeRows, edge_rows, row_width
-from geom2msm.encoder.edges import ANGSTROM_PER_NM
 from geom2msm.encoder.neighbors import NeighborTable
 from geom2msm.encoder.radial_table import node_count, radial_position, radial_table
 from geom2msm.encoder.visnet import ViSNet
+from geom2msm.units import ANGSTROM_PER_NM
 
 # Edges and atoms at once: a processor keeps their arrays in its cache, a GPU wants to be filled.
 BLOCK_EDGES = {"cpu": 4096, "cuda": 1 << 18}

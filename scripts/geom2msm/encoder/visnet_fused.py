@@ -15,10 +15,10 @@ from torch import Tensor
 from torch_geometric.nn.models.visnet import ViSNetBlock
 
 from geom2msm.encoder.c_library import load_c_library
-from geom2msm.encoder.edges import ANGSTROM_PER_NM
 from geom2msm.encoder.neighbors import NeighborTable
 from geom2msm.encoder.radial_table import node_count, radial_table
 from geom2msm.encoder.visnet import ViSNet
+from geom2msm.units import ANGSTROM_PER_NM
 
 SOURCE = Path(__file__).with_suffix(".c")
 # The widest vector register, and the rows behind the last one that the C code may touch.
