@@ -8,11 +8,10 @@ import numpy as np
 from geom2msm.distances import distance_pieces, find_distances
 from geom2msm.log import log_to
 from geom2msm.pieces import chunked, length
-from geom2msm.provenance import provenance, require_inspected
+from geom2msm.provenance import inherited, provenance, require_inspected
 from geom2msm.store import ArrayLayout, PartialStore
 from geom2msm.topology import load_topology, select_atoms
 
-COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 # Per chunk of the store.
 CHUNK_BYTES = 1 << 20
 
@@ -24,7 +23,7 @@ def main(file: str, topology: str, inventory: str, features: str, *, feature: st
     selected = select_atoms(molecules, known["selection"], file=topology)
     distances = find_distances(molecules, selected, feature=feature, file=topology)
     inputs = {"file": file, "topology": topology, "inventory": inventory}
-    attributes = {key: known[key] for key in COPIED} | {"feature": feature, "names": distances.names, "unit": "nm"}
+    attributes = inherited(known) | {"feature": feature, "names": distances.names, "unit": "nm"}
     attributes["provenance"] = made_from = provenance(inputs=inputs, settings={"source": source})
     require_inspected(known, made_from, name="file")
     layout = {

@@ -6,35 +6,45 @@ from pathlib import Path
 import numpy as np
 
 from geom2msm.log import log_to
-from geom2msm.provenance import provenance, require_inspected
-from geom2msm.store import write_store
+from geom2msm.pieces import chunked, length
+from geom2msm.provenance import inherited, provenance, require_inspected
+from geom2msm.store import ArrayLayout, PartialStore
 from geom2msm.topology import load_topology, select_atoms
-from geom2msm.torsions import along_bonds, backbone_torsions, feature_names, torsion_features
+from geom2msm.torsions import along_bonds, backbone_torsions, feature_names, torsion_pieces
+
+# Per chunk of the store.
+CHUNK_BYTES = 1 << 20
 
 
-def main(file: str, topology: str, inventory: str, features: str) -> None:
-    """Compute the torsions of `file` and store them with their names and times."""
+def main(file: str, topology: str, inventory: str, features: str, *, source: str) -> None:
+    """Compute the torsions of `file` chunk by chunk; a killed run continues after its last chunk."""
     known = json.loads(Path(inventory).read_text())
     molecules = load_topology(topology)
-    selected, reading = select_atoms(molecules, known["selection"], file=topology), {"make_whole": known["make_whole"]}
+    selected = select_atoms(molecules, known["selection"], file=topology)
     torsions, quartets = backbone_torsions(molecules, selected, file=topology)
-    along = along_bonds(file, molecules, torsions, quartets, **reading)
-    values = torsion_features(file, molecules, quartets[along], stride=known["stride"], **reading)
-    made_from = provenance(inputs={"file": file, "topology": topology, "inventory": inventory}, settings={})
+    along = along_bonds(file, molecules, torsions, quartets, make_whole=known["make_whole"])
+    names = feature_names([name for name, kept in zip(torsions, along, strict=True) if kept])
+    inputs = {"file": file, "topology": topology, "inventory": inventory}
+    attributes = inherited(known) | {"feature": "torsions", "names": names}
+    # Without the digest of the code, what another version left unfinished would be continued.
+    attributes["provenance"] = made_from = provenance(inputs=inputs, settings={"source": source})
     require_inspected(known, made_from, name="file")
-    attributes = {
-        "system": known["system"],
-        "trajectory": known["trajectory"],
-        "feature": "torsions",
-        "names": feature_names([name for name, kept in zip(torsions, along, strict=True) if kept]),
-        "frame_interval_ps": known["frame_interval_ps"],
-        "provenance": made_from,
+    layout = {
+        "features": ArrayLayout(("frame", "channel"), (len(names),), "float32"),
+        "time_ps": ArrayLayout(("frame",), (), "float64"),
     }
-    arrays = {"features": values, "time_ps": np.arange(len(values)) * known["frame_interval_ps"]}
-    axes = {"features": ("frame", "channel"), "time_ps": ("frame",)}
-    write_store(features, attributes=attributes, arrays=arrays, axes=axes)
+    chunk_frames = max(1, CHUNK_BYTES // layout["features"].frame_bytes)
+    store = PartialStore(
+        features, n_frames=known["n_frames"], chunk_frames=chunk_frames, layout=layout, attributes=attributes
+    )
+    reading = {"first_frame": store.frames_done, "stride": known["stride"], "make_whole": known["make_whole"]}
+    pieces = torsion_pieces(file, molecules, quartets[along], **reading)
+    for chunk in chunked(({"features": piece} for piece in pieces), chunk_frames):
+        frames = store.frames_done + np.arange(length(chunk))
+        store.append({**chunk, "time_ps": frames * known["frame_interval_ps"]})
+    store.finish()
 
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    main(**snakemake.input, **snakemake.output)
+    main(**snakemake.input, **snakemake.output, source=snakemake.params.source)

@@ -7,18 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from geom2msm.embedding_maps import (
-    embed_frames,
-    invariants,
-    joined,
-    map_table,
-    random_encoder,
-    separation,
-    step_between,
-)
+from geom2msm.embedding_maps import embed_frames, invariants, joined, map_table, random_encoder, separation, step_for
 from geom2msm.encoder.preparation import EmbeddingSettings
 from geom2msm.encoder.weights import load_encoder
-from geom2msm.joined_store import read_pieces
+from geom2msm.joined_store import every_frame_of, read_pieces
 from geom2msm.log import log_to
 from geom2msm.provenance import provenance, replace_when_complete
 from geom2msm.token_table import read_token_table
@@ -32,13 +24,17 @@ def main(
     residues, (trained, card) = read_token_table(table), load_encoder(weights)
     encoders = {"pretrained": trained, "random weights": random_encoder(card.config, seed=0)}
     known, chosen = [json.loads(Path(path).read_text()) for path in inventories], EmbeddingSettings(**embedding)
-    step = step_between([each["n_frames"] for each in known], n_chosen=max(1, map_tokens // len(residues)))
+    n_frames = [each["n_frames"] for each in known]
+    step = step_for(n_frames, n_chosen=max(1, map_tokens // len(residues)))
+    every = every_frame_of(n_frames, step=step)
     embedded = [
-        embed_frames(*files, residues, list(encoders.values()), card, chosen, step=step)
-        for files in zip(trajectories, known, strict=True)
+        embed_frames(*files, residues, list(encoders.values()), card, chosen, frames=frames)
+        for *files, frames in zip(trajectories, known, every, strict=True)
+        if len(frames)
     ]
     features = [invariants(joined(parts)) for parts in zip(*embedded, strict=True)]
-    state = np.concatenate([piece[::step] for piece in read_pieces(states, "macrostate")]).astype(np.int64) + 1
+    pieces = zip(read_pieces(states, "macrostate"), every, strict=True)
+    state = np.concatenate([piece[frames] for piece, frames in pieces]).astype(np.int64) + 1
     found = {
         name: separation(each, residues["residue_name"].tolist(), state)
         for name, each in zip(encoders, features, strict=True)

@@ -11,10 +11,9 @@ from geom2msm.log import log_to
 from geom2msm.named_observables import Table, described_with, named_measurements, read_table
 from geom2msm.observables import described, load_molecule, measured, standard_measurements
 from geom2msm.pieces import chunked, length
-from geom2msm.provenance import provenance, require_inspected
+from geom2msm.provenance import inherited, provenance, require_inspected
 from geom2msm.store import ArrayLayout, PartialStore
 
-COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 CHUNK_FRAMES = 10_000
 
 
@@ -33,7 +32,7 @@ def main(
     brought = Table([], np.empty((n_frames, 0), dtype=np.float32))
     for path in table:
         brought = read_table(path, n_saved_frames=known["n_saved_frames"], stride=known["stride"])
-    attributes = {key: known[key] for key in COPIED} | described_with(brought, described(measurements))
+    attributes = inherited(known) | described_with(brought, described(measurements))
     logging.info("measured: %s", ", ".join(attributes["names"]))
     inputs = {"file": file, "topology": topology, "inventory": inventory, "reference": reference}
     inputs |= {path: path for path in table}

@@ -7,7 +7,7 @@ import numpy as np
 
 from geom2msm.log import log_to
 from geom2msm.log_weights import read_log_weights
-from geom2msm.provenance import provenance
+from geom2msm.provenance import inherited, provenance
 from geom2msm.store import write_store
 
 
@@ -15,7 +15,7 @@ def main(file: str, inventory: str, log_weights: str) -> None:
     """Check the values of `file` against the inventory and store them as they are."""
     known = json.loads(Path(inventory).read_text())
     values = read_log_weights(file, n_saved_frames=known["n_saved_frames"], stride=known["stride"])
-    attributes = {key: known[key] for key in ("system", "trajectory", "frame_interval_ps", "stride")}
+    attributes = inherited(known)
     attributes["provenance"] = provenance(inputs={"file": file, "inventory": inventory}, settings={})
     arrays = {"log_weights": values, "time_ps": np.arange(len(values)) * known["frame_interval_ps"]}
     axes = {"log_weights": ("frame",), "time_ps": ("frame",)}

@@ -13,6 +13,7 @@ Weights cannot undo what the bias did to the dynamics p itself; short lags suffe
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,8 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 CHUNK_PAIRS = 50_000
+# Values held at a time, 200 MB in double precision: of more than 500 channels fewer pairs.
+CHUNK_VALUES = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class Covariances:
             log_weight = float(log_weights.double().logsumexp(dim=0))
             weights = log_weights.double().softmax(dim=0)[:, None]
         mean_t, mean_lag = (weights * x_t).sum(dim=0), (weights * x_lag).sum(dim=0)
-        x_t, x_lag = x_t - mean_t, x_lag - mean_lag
+        # One after the other: no more than three copies in double precision are held at a time.
+        x_t = x_t - mean_t
+        x_lag = x_lag - mean_lag
         c00, c0t, ctt = ((weights * a).T @ b for a, b in ((x_t, x_t), (x_t, x_lag), (x_lag, x_lag)))
         return cls(n_pairs, log_weight, mean_t, mean_lag, c00, c0t, ctt)
 
@@ -124,16 +129,19 @@ class PairedValues:
     values_lag: Float[Tensor, "frame channel"] | None = None
     log_weights: Float64[Tensor, " frame"] | None = None
 
+    def chunks(self) -> tuple[Int64[Tensor, " chunk"], ...]:
+        """All pairs in order, as many at a time as are cheap to hold."""
+        return self.starts.split(max(1, min(CHUNK_PAIRS, CHUNK_VALUES // self.values.shape[1])))
+
     def covariances(self, *, reversible: bool = False) -> Covariances:
         """Covariances pooled over all pairs, accumulated in chunks."""
-        chunks = (self._covariances_of(chunk, reversible) for chunk in self.starts.split(CHUNK_PAIRS))
-        return functools.reduce(Covariances.merge, chunks)
+        return functools.reduce(Covariances.merge, (self._covariances_of(chunk, reversible) for chunk in self.chunks()))
 
-    def batch_covariances(self, batch_pairs: int) -> list[Covariances]:
-        """Covariances of each of many batches of shuffled pairs."""
+    def batch_covariances(self, batch_pairs: int) -> Iterator[Covariances]:
+        """Covariances of each of many batches of shuffled pairs, one at a time."""
         generator = torch.Generator().manual_seed(0)
-        batches = shuffled_batches(self.starts, batch_pairs, generator)
-        return [self._covariances_of(batch, reversible=False) for batch in batches]
+        for batch in shuffled_batches(self.starts, batch_pairs, generator):
+            yield self._covariances_of(batch, reversible=False)
 
     def effective_pairs(self) -> float:
         """Number of equally weighted pairs that would be as good, (sum w)^2 / sum w^2 (Kish 1965)."""

@@ -8,6 +8,7 @@ import mdtraj
 import numpy as np
 from jaxtyping import Float32, Int
 
+from geom2msm.elements import atomic_number
 from geom2msm.residues import describe
 from geom2msm.trajectory import iterate_frames
 
@@ -47,30 +48,32 @@ def find_distances(
     """
     atoms = _atoms_by_residue(topology, selected, calpha=feature == "calpha_distances")
     groups = [
-        (first, second, np.array(list(product(atoms[first], atoms[second]))))
+        (first, second)
         for first, second in combinations(atoms, 2)
         if first.chain.index != second.chain.index or second.index - first.index >= MIN_SEPARATION
     ]
-    if not groups:
+    sizes = [len(atoms[first]) * len(atoms[second]) for first, second in groups]
+    _check_number(sum(sizes) if feature == "heavy_atom_distances" else len(groups), feature=feature, file=file)
+    pairs = np.concatenate([np.array(list(product(atoms[first], atoms[second]))) for first, second in groups])
+    if feature == "heavy_atom_distances":
+        names = [f"{_name(topology, a)} {_name(topology, b)}" for a, b in pairs.tolist()]
+        return Distances(names, pairs, np.arange(len(pairs)))
+    names = [f"{describe(first)} {describe(second)}" for first, second in groups]
+    return Distances(names, pairs, np.cumsum([0, *sizes[:-1]]))
+
+
+def _check_number(n_distances: int, *, feature: str, file: str) -> None:
+    """Refuse no distances and too many, before any are listed."""
+    if not n_distances:
         raise ValueError(
             f"{file}: no two residues are {MIN_SEPARATION} or more apart in a chain, so that the feature "
             f"'{feature}' is empty; remove the models with feature: {feature} from the config of this system."
         )
-    pairs = np.concatenate([group for *_, group in groups])
-    if feature == "heavy_atom_distances":
-        names, first_pair = (
-            [f"{_name(topology, a)} {_name(topology, b)}" for a, b in pairs.tolist()],
-            np.arange(len(pairs)),
-        )
-    else:
-        names = [f"{describe(first)} {describe(second)}" for first, second, _ in groups]
-        first_pair = np.cumsum([0, *(len(group) for *_, group in groups[:-1])])
-    if len(names) > MAX_CHANNELS:
+    if n_distances > MAX_CHANNELS:
         raise ValueError(
-            f"{file}: the feature '{feature}' has {len(names)} distances, more than {MAX_CHANNELS}; choose a smaller "
+            f"{file}: the feature '{feature}' has {n_distances} distances, more than {MAX_CHANNELS}; choose a smaller "
             "trajectories.selection, or residue_distances or calpha_distances, which are fewer."
         )
-    return Distances(names, pairs, first_pair)
 
 
 def _atoms_by_residue(
@@ -79,7 +82,7 @@ def _atoms_by_residue(
     """Heavy atoms of each residue, or its C-alpha alone; a calcium ion has that name, too."""
     found: dict = {}
     for atom in (topology.atom(int(index)) for index in selected):
-        number = 0 if atom.element is None else atom.element.atomic_number
+        number = atomic_number(atom)
         if (atom.name == "CA" and number == 6) if calpha else number > 1:
             found.setdefault(atom.residue, []).append(atom.index)
     return found

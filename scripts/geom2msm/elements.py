@@ -48,6 +48,11 @@ MASS_TOLERANCE = 1.5
 logger = logging.getLogger(__name__)
 
 
+def atomic_number(atom: Atom) -> int:
+    """Atomic number, 0 for a virtual site."""
+    return 0 if atom.element is None else atom.element.atomic_number
+
+
 def repair_elements(topology: mdtraj.Topology, origins: Sequence[str]) -> None:
     """Set, in place, the element of every atom; a virtual site where it cannot be told.
 

@@ -1,7 +1,7 @@
 """Maps of tokens (t-SNE), of a pretrained encoder and of the same one with random weights, on the same frames."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,16 +30,16 @@ def random_encoder(config: EncoderConfig, *, seed: int) -> Encoder:
         return untrained(config).eval().requires_grad_(False)
 
 
-def step_between(n_frames: Sequence[int], *, n_chosen: int) -> int:
-    """The step at which at most about so many frames are taken from all trajectories together."""
+def step_for(n_frames: Sequence[int], *, n_chosen: int) -> int:
+    """The step at which at most so many frames are taken from all trajectories laid end to end."""
     return max(1, math.ceil(sum(n_frames) / n_chosen))
 
 
 def embed_frames(
     trajectory: str, known: Mapping, table: pd.DataFrame, encoders: Sequence[Encoder], card: EncoderCard,
-    settings: EmbeddingSettings, *, step: int,
+    settings: EmbeddingSettings, *, frames: Int[np.ndarray, " frame"],
 ) -> list[EmbeddedTokens]:  # fmt: skip
-    """Tokens of every step-th frame of the trajectory that an inventory describes, by each of the encoders."""
+    """Tokens of these frames, at least one, ascending, of the trajectory of an inventory, by each of the encoders."""
     topology = load_topology(known["topology"])
     selected = select_atoms(topology, known["selection"], file=known["topology"])
     # Some hundred frames do not need a fast kernel, and a random encoder must not be stored in half precision.
@@ -48,16 +48,25 @@ def embed_frames(
         prepare_embedding(topology, table, selected, encoder, card, settings, file=known["topology"])
         for encoder in encoders
     ]
-    reading = {"stride": step * known["stride"], "make_whole": known["make_whole"]}
-    pieces = list(iterate_frames(trajectory, topology, prepared[0][0], **reading))
-    return [
-        joined([embedding.embedder(piece.positions_nm, _cells(piece, settings)) for piece in pieces])
-        for _, embedding in prepared
+    reading = {"first_frame": int(frames[0]), "stride": known["stride"], "make_whole": known["make_whole"]}
+    parts = [
+        [embedding.embedder(positions_nm, cell_nm if settings.periodic else None) for _, embedding in prepared]
+        for positions_nm, cell_nm in picked(iterate_frames(trajectory, topology, prepared[0][0], **reading), frames)
     ]
+    return [joined(of_encoder) for of_encoder in zip(*parts, strict=True)]
 
 
-def _cells(piece: Frames, settings: EmbeddingSettings) -> Float32[np.ndarray, "frame 3 3"] | None:
-    return piece.cell_nm if settings.periodic else None
+def picked(
+    pieces: Iterable[Frames], frames: Int[np.ndarray, " frame"]
+) -> Iterator[tuple[Float32[np.ndarray, "_ atom 3"], Float32[np.ndarray, "_ 3 3"] | None]]:
+    """Positions and cells of these frames, ascending, from the pieces that hold some; none is read after the last."""
+    for piece in pieces:
+        stop = piece.first + len(piece.positions_nm)
+        places = frames[(frames >= piece.first) & (frames < stop)] - piece.first
+        if len(places):
+            yield piece.positions_nm[places], None if piece.cell_nm is None else piece.cell_nm[places]
+        if stop > frames[-1]:
+            return
 
 
 def joined(parts: Sequence[EmbeddedTokens]) -> EmbeddedTokens:

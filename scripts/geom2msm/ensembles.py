@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
+from geom2msm.elements import atomic_number
 from geom2msm.ramachandran import frame_weights
 from geom2msm.topology import load_topology, select_atoms
 from geom2msm.trajectory import iterate_frames
@@ -119,20 +120,19 @@ def read_structures(
 def read_frames_at(
     inventory: Mapping, topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"], frames: Int[np.ndarray, " drawn"]
 ) -> Float32[np.ndarray, "drawn atom 3"]:
-    """Positions of the atoms in some frames, in ascending order, of a raw trajectory."""
-    found, n_found = [], 0
-    while n_found < len(frames):
-        reading = {"stride": inventory["stride"], "make_whole": inventory["make_whole"]}
-        piece = next(iterate_frames(inventory["file"], topology, atoms, first_frame=int(frames[n_found]), **reading))
-        within = frames[n_found:] - piece.first
-        found.append(piece.positions_nm[within[within < len(piece.positions_nm)]])
-        n_found += len(found[-1])
+    """Positions of the atoms in some frames, in ascending order, of a raw trajectory, which is read once."""
+    found, reading = [], {"stride": inventory["stride"], "make_whole": inventory["make_whole"]}
+    for piece in iterate_frames(inventory["file"], topology, atoms, first_frame=int(frames[0]), **reading):
+        within = frames[(frames >= piece.first) & (frames < piece.first + len(piece.positions_nm))] - piece.first
+        found.append(piece.positions_nm[within])
+        if piece.first + len(piece.positions_nm) > frames[-1]:
+            break
     return np.concatenate(found)
 
 
 def superposed(structures: mdtraj.Trajectory) -> mdtraj.Trajectory:
     """All structures laid on the first by their heavy atoms, as far as these determine how."""
-    numbers = [0 if atom.element is None else atom.element.atomic_number for atom in structures.topology.atoms]
+    numbers = [atomic_number(atom) for atom in structures.topology.atoms]
     heavy = np.flatnonzero(np.array(numbers) > 1)
     if len(heavy) < 3:
         return structures

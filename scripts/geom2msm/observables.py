@@ -12,9 +12,10 @@ from itertools import chain
 import mdtraj
 import numpy as np
 from jaxtyping import Float, Float32, Int
-from mdtraj.core.topology import Atom, Chain, Residue
+from mdtraj.core.topology import Chain, Residue
 from scipy.spatial import cKDTree
 
+from geom2msm.elements import atomic_number
 from geom2msm.formats import TRAJECTORY_FORMATS, extension
 from geom2msm.residues import chain_letter, distinct, residue_kind
 from geom2msm.topology import load_topology, select_atoms
@@ -50,11 +51,6 @@ class Measurement:
     measure: Callable[[Positions], Float[np.ndarray, "frame quantity"]]
     every: int = 1
     periodic: bool = False
-
-
-def atomic_number(atom: Atom) -> int:
-    """Atomic number, 0 for a virtual site."""
-    return 0 if atom.element is None else atom.element.atomic_number
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[1]
 PACKAGE = Path(__file__).parent.name
+INHERITED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 REPORTED_PACKAGES = ("numpy", "torch", "torch-geometric", "mdtraj", "deeptime", "openmm", "zarr", "scikit-learn")
 
 
@@ -96,6 +97,11 @@ def provenance(*, inputs: Mapping[str, str], settings: Mapping[str, object]) -> 
         "settings": dict(settings),
         "versions": {"python": platform.python_version()} | _versions(),
     }
+
+
+def inherited(inventory: Mapping) -> dict[str, object]:
+    """What every store of a trajectory's frames says of the trajectory."""
+    return {key: inventory[key] for key in INHERITED}
 
 
 def require_inspected(inventory: Mapping, made_from: Mapping, *, name: str) -> None:

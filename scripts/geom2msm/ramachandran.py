@@ -4,14 +4,15 @@ A map is a table with one row per visited bin: columns residue, phi_deg and psi_
 averaged. Figures draw such tables and save them, so that what is drawn is what is saved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
-from geom2msm.joined_store import read_beside
+from geom2msm.frame_reader import FrameReader
+from geom2msm.joined_store import check_trajectory, read_trajectories
 from geom2msm.judgement import NotEstimable
 from geom2msm.store import read_attributes
 
@@ -19,6 +20,8 @@ MAX_RESIDUES = 4
 N_BINS = 60
 BIN_DEG = 360 / N_BINS
 DROPPED = -1
+# Of the features held at a time.
+CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -36,37 +39,81 @@ class ResidueTorsions:
         return row * N_BINS + column
 
 
-def spread(angle_deg: Float[np.ndarray, "frame"]) -> float:
-    """Circular variance of an angle: 0 if it never changes, 1 if it is everywhere alike."""
-    return 1 - abs(np.exp(1j * np.radians(angle_deg)).mean())
-
-
 def read_torsions(features: Sequence[str], *, like: str) -> list[ResidueTorsions]:
     """Residues that have both phi and psi, at most four, those that vary most, in the order of the chain.
 
-    The stores of the trajectories must be in the order of the store `like`. Raises NotEstimable if there is none.
+    The stores of the trajectories must be in the order of the store `like`. They are read in chunks, and kept are the
+    angles of the chosen residues alone. Raises NotEstimable if there is none.
     """
-    names = read_attributes(features[0])["names"]
-    values = read_beside(features, "features", like=like).astype(float)
-    # Channels are called "cos phi ALA2", or "cos B phi ALA2" where there are several chains.
-    columns = {name: values[:, index] for index, name in enumerate(names)}
-    residues = [name.removeprefix("cos ") for name in names if name.startswith("cos ") and "psi " in name]
-
-    def angle_deg(torsion: str) -> Float[np.ndarray, "frame"]:
-        return np.degrees(np.arctan2(columns[f"sin {torsion}"], columns[f"cos {torsion}"]))
-
-    found = [
-        ResidueTorsions(psi.replace("psi ", ""), angle_deg(psi.replace("psi ", "phi ")), angle_deg(psi))
-        for psi in residues
-        if f"cos {psi.replace('psi ', 'phi ')}" in columns
-    ]
-    if not found:
+    names = _common_names(features, like=like)
+    residues, columns = _with_phi_and_psi(names)
+    if not residues:
         raise NotEstimable(
             "no residue has both phi and psi, whose neighbors must be there and selected: there is no Ramachandran map"
         )
-    spreads = [spread(torsions.phi_deg) + spread(torsions.psi_deg) for torsions in found]
-    most = sorted(np.argsort(spreads)[::-1][:MAX_RESIDUES])
-    return [found[index] for index in most]
+    most = np.sort(np.argsort(_spreads(features, columns))[::-1][:MAX_RESIDUES])
+    angles_deg = _read_angles(features, columns[most])
+    return [ResidueTorsions(residues[index], *angles) for index, angles in zip(most, angles_deg, strict=True)]
+
+
+def _common_names(features: Sequence[str], *, like: str) -> list[str]:
+    """Names of the channels, which all stores must have, of the trajectories of `like` in its order."""
+    names: list[str] = []
+    for path, expected in zip(features, read_trajectories(like), strict=True):
+        known = read_attributes(path)
+        check_trajectory(path, known["trajectory"], expected.name, like=like)
+        names = names or known["names"]
+        if known["names"] != names:
+            raise ValueError(
+                f"{path}: its torsions are not those of {features[0]}; the logs of compute_torsions tell which were "
+                "left out because two of their atoms are far apart in the first frame."
+            )
+    return names
+
+
+def _with_phi_and_psi(names: Sequence[str]) -> tuple[list[str], Int[np.ndarray, "residue 2 2"]]:
+    """Residues, and for phi and psi of each the columns of cosine and sine."""
+    # Channels are called "cos phi ALA2", or "cos B phi ALA2" where there are several chains.
+    place = {name: column for column, name in enumerate(names)}
+    residues, columns = [], []
+    for psi in (name.removeprefix("cos ") for name in names if name.startswith("cos ") and "psi " in name):
+        phi = psi.replace("psi ", "phi ")
+        if f"cos {phi}" in place:
+            residues.append(psi.replace("psi ", ""))
+            columns.append([[place[f"{part} {torsion}"] for part in ("cos", "sin")] for torsion in (phi, psi)])
+    return residues, np.array(columns, dtype=np.int64).reshape(-1, 2, 2)
+
+
+def _spreads(features: Sequence[str], columns: Int[np.ndarray, "residue 2 2"]) -> Float[np.ndarray, " residue"]:
+    """Circular variances of phi and psi, 1 - |mean of (cos, sin)|, added up: 0 if they never change, at most 2."""
+    n_frames, sums = 0, 0.0
+    for path in features:
+        for chunk in _chunks(path):
+            n_frames += len(chunk)
+            sums = sums + chunk.sum(axis=0, dtype=float)
+    return (1 - np.linalg.norm(sums[columns] / n_frames, axis=-1)).sum(axis=-1)
+
+
+def _read_angles(
+    features: Sequence[str], columns: Int[np.ndarray, "residue 2 2"]
+) -> Float[np.ndarray, "residue 2 frame"]:
+    """Phi and psi in degrees, from the columns of their cosines and sines."""
+    lengths = [len(FrameReader(path, "features")) for path in features]
+    angles_deg, start = np.empty((len(columns), 2, sum(lengths))), 0
+    for path in features:
+        for chunk in _chunks(path):
+            cosine, sine = np.moveaxis(chunk[:, columns].astype(float), (-1, 0), (0, -1))
+            angles_deg[..., start : start + len(chunk)] = np.degrees(np.arctan2(sine, cosine))
+            start += len(chunk)
+    return angles_deg
+
+
+def _chunks(path: str) -> Iterator[Float32[np.ndarray, "_ channel"]]:
+    """The features of a store, some frames at a time."""
+    reader = FrameReader(path, "features")
+    size = max(1, CHUNK_BYTES // (reader.shape[1] * reader.dtype.itemsize))
+    for start in range(0, len(reader), size):
+        yield reader.read_range(start, min(start + size, len(reader)))
 
 
 def centers(residue: str, bins: Int[np.ndarray, "bin"]) -> pd.DataFrame:

@@ -17,6 +17,12 @@ TRAINING_MB, COPIES = 700, 1.3
 # 4 ms for the mixer `sum`, up to 40 ms for those with attention.
 TRAINING_SECONDS_PER_MB_AND_EPOCH = 0.1
 START_MINUTES = 20
+# Python and torch, and 50,000 pairs of 500 components: 1,260 MB.
+LINEAR_MB = 2000
+# In double precision 4.5 copies of the frames that principal components are found from, and 15 matrices.
+SAMPLE_COPIES, MATRICES = 5, 20
+FRAMES_PER_COMPONENT = 4
+MEGABYTE = 1 << 20
 
 
 def embedding_mb(n_atoms: int) -> int:
@@ -35,6 +41,17 @@ def training_mb(stored_mb: float, settings: Mapping) -> int:
     n_buffers = 2 if settings["kind"] == "spib" else 1
     frames_mb = COPIES * min(stored_mb, n_buffers * settings["memory_mb"])
     return math.ceil(JOB_MB + TRAINING_MB + frames_mb + settings["batch_memory_mb"])
+
+
+def linear_model_mb(stored_mb: float, n_frames: int, *, rank: int) -> int:
+    """Memory of a linear model: components of all frames, and all features of those that components are found from.
+
+    A feature takes 4 bytes in a store, or more; in memory a component takes 4, and a feature of the sample 8.
+    """
+    components_mb = min(stored_mb, n_frames * rank * 4 / MEGABYTE)
+    sample_mb = 2 * stored_mb * min(1.0, FRAMES_PER_COMPONENT * rank / n_frames)
+    matrices_mb = MATRICES * rank**2 * 8 / MEGABYTE
+    return math.ceil(JOB_MB + LINEAR_MB + COPIES * components_mb + SAMPLE_COPIES * sample_mb + matrices_mb)
 
 
 def most_epochs(settings: Mapping) -> int:

@@ -97,7 +97,11 @@ def find_components(training: TokenPairs, *, rank: int) -> PrincipalComponents:
 
 def component_pairs(pairs: TokenPairs, components: PrincipalComponents) -> PairedValues:
     """Components of all frames, of which only a chunk of the features is in memory at a time, with the same pairs."""
-    values = torch.cat([components(invariant_features(chunk)) for chunk in pairs.chunks()])
+    values, first = torch.empty(pairs.n_frames, components.basis.shape[1]), 0
+    for chunk in pairs.chunks():
+        last = first + len(chunk.scalars)
+        values[first:last] = components(invariant_features(chunk))
+        first = last
     return PairedValues(values, pairs.starts, pairs.lag_frames, log_weights=pairs.log_weights)
 
 

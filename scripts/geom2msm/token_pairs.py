@@ -129,16 +129,15 @@ class TokenPairs:
             return
         plan = BlockPlan.of(self.room, lag_frames=self.lag_frames)
         blocks = plan.blocks(self.starts)
-        n_buffers = -(-len(blocks) // plan.blocks_per_buffer)
-        if len(self.starts) // n_buffers < min(batch_pairs, len(self.starts)):
+        least = plan.least_pairs(blocks)
+        if least < min(batch_pairs, len(self.starts)):
             raise ValueError(
-                f"memory_mb holds {self.room} frames and with them about {len(self.starts) // n_buffers} pairs at a "
-                f"time, fewer than batch_pairs = {batch_pairs}; raise memory_mb or lower batch_pairs."
+                f"memory_mb holds {self.room} frames and with them as few as {least} pairs at a time, fewer than "
+                f"batch_pairs = {batch_pairs}; raise memory_mb or lower batch_pairs."
             )
         buffer = self.stored.empty(self.room)
-        order = torch.randperm(len(blocks), generator=generator).numpy()
-        for chosen in np.array_split(order, n_buffers):
-            yield self._filled(buffer, [blocks[number] for number in chosen], plan)
+        for dealt in plan.deal(blocks, generator):
+            yield self._filled(buffer, dealt, plan)
 
     def _filled(self, buffer: Tokens, blocks: list[range], plan: "BlockPlan") -> PairBatch:
         """Blocks one after another in the buffer."""
@@ -185,6 +184,30 @@ class BlockPlan:
             begin = int(values[first]) - first
             found += [range(begin + one, begin + other) for one, other in pairwise(edges)]
         return found
+
+    def deal(self, blocks: list[range], generator: torch.Generator) -> list[list[range]]:
+        """Blocks by the buffer that they share, drawn at random, with about as many pairs in every buffer.
+
+        Of the largest blocks, one for each buffer, every buffer gets one, then of the next largest, and so on: however
+        different they are, buffers differ by no more than the largest block. Which of them a buffer gets is drawn.
+        """
+        n_buffers = self._n_buffers(blocks)
+        order = torch.randperm(len(blocks), generator=generator).tolist()
+        shuffled = sorted((blocks[number] for number in order), key=len, reverse=True)
+        dealt: list[list[range]] = [[] for _ in range(n_buffers)]
+        for first in range(0, len(shuffled), n_buffers):
+            receivers = torch.randperm(n_buffers, generator=generator).tolist()
+            for receiver, block in zip(receivers, shuffled[first : first + n_buffers], strict=False):
+                dealt[receiver].append(block)
+        return dealt
+
+    def least_pairs(self, blocks: list[range]) -> int:
+        """The fewest pairs that a buffer can be dealt: of each round the smallest block, of an incomplete one none."""
+        n_buffers = self._n_buffers(blocks)
+        return sum(sorted(map(len, blocks), reverse=True)[n_buffers - 1 :: n_buffers])
+
+    def _n_buffers(self, blocks: list[range]) -> int:
+        return -(-len(blocks) // self.blocks_per_buffer)
 
     def shift(self, block: range) -> int:
         """How far the lag partner of a frame of the block is behind it in the buffer."""

@@ -7,7 +7,7 @@ import mdtraj
 import numpy as np
 from jaxtyping import Int
 
-from geom2msm.elements import repair_elements
+from geom2msm.elements import atomic_number, repair_elements
 from geom2msm.topology_files import PRMTOP, element_origins, number_as_amber
 
 # Characters of MDTraj's own messages that are passed on.
@@ -72,8 +72,7 @@ def selection_mistake(selection: str, message: str) -> str:
 
 def atomic_numbers(topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"]) -> Int[np.ndarray, " atom"]:
     """Atomic number of each of the atoms; virtual sites and unknown elements are refused by name."""
-    elements = [topology.atom(int(atom)).element for atom in atoms]
-    numbers = np.array([0 if element is None else element.atomic_number for element in elements], dtype=np.int64)
+    numbers = np.array([atomic_number(topology.atom(int(atom))) for atom in atoms], dtype=np.int64)
     unknown = [str(topology.atom(int(atom))) for atom in atoms[numbers == 0]]
     if unknown:
         raise ValueError(

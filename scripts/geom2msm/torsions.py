@@ -1,6 +1,7 @@
 """Backbone torsions: the baseline features, on the same frames as the tokens."""
 
 import logging
+from collections.abc import Iterator
 
 import mdtraj
 import numpy as np
@@ -54,30 +55,44 @@ def along_bonds(
     first = next(iterate_frames(path, topology, atoms, make_whole=make_whole)).positions_nm[0]
     steps_nm = np.linalg.norm(np.diff(first[places.reshape(quartets.shape)], axis=1), axis=-1)
     along = steps_nm.max(axis=1) <= LONGEST_BOND_NM
+    if not along.any():
+        raise ValueError(
+            f"{path}: no backbone torsion of the selected residues runs along bonds in the first frame, for each has "
+            f"two atoms in a row that are {steps_nm.max(axis=1).min():.2f} nm or more apart; check that "
+            "trajectories.topology lists the atoms as this file does, or remove the models with feature: torsions from "
+            "the config of this system."
+        )
     for name, step_nm in zip(np.array(names)[~along], steps_nm.max(axis=1)[~along], strict=True):
         logging.warning("%s: %s is left out, for two of its atoms in a row are %.2f nm apart", path, name, step_nm)
     return along
 
 
 def feature_names(torsions: list[str]) -> list[str]:
-    """Names of the columns of `torsion_features`."""
+    """Names of the columns of `torsion_pieces`."""
     return [f"{function} {torsion}" for torsion in torsions for function in ("cos", "sin")]
 
 
-def torsion_features(
+def torsion_pieces(
     path: str,
     topology: mdtraj.Topology,
     quartets: Int[np.ndarray, "torsion 4"],
     *,
+    first_frame: int = 0,
     stride: int = 1,
     make_whole: bool = True,
-) -> Float32[np.ndarray, "frame channel"]:
-    """Cosine and sine of each torsion in turn, in every stride-th frame; the trajectory is read in pieces."""
+) -> Iterator[Float32[np.ndarray, "_ channel"]]:
+    """Cosine and sine of each torsion in turn, in every stride-th frame from `first_frame` on, piece by piece."""
     atoms, places = np.unique(quartets, return_inverse=True)
     places = places.reshape(quartets.shape)
-    features = []
-    for frames in iterate_frames(path, topology, atoms, stride=stride, make_whole=make_whole):
+    for frames in iterate_frames(path, topology, atoms, first_frame=first_frame, stride=stride, make_whole=make_whole):
         piece = mdtraj.Trajectory(frames.positions_nm, topology=None)
         angles = mdtraj.compute_dihedrals(piece, places, periodic=False)
-        features.append(np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(angles), -1))
-    return np.concatenate(features).astype(np.float32)
+        features = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        yield features.reshape(len(angles), -1).astype(np.float32)
+
+
+def torsion_features(
+    path: str, topology: mdtraj.Topology, quartets: Int[np.ndarray, "torsion 4"]
+) -> Float32[np.ndarray, "frame channel"]:
+    """The pieces of a short trajectory, joined."""
+    return np.concatenate(list(torsion_pieces(path, topology, quartets)))

@@ -7,6 +7,7 @@ import mdtraj
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
+from geom2msm.elements import atomic_number
 from geom2msm.formats import TIMES_AGREE, extension
 from geom2msm.periodic import image_numbers, is_real_cell, reduced_cells
 from geom2msm.trajectory import Frames, iterate_frames, read_first_frame
@@ -66,24 +67,20 @@ def covalent_bonds(topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"]) -
     pairs = [
         (one, other)
         for one, other in topology.bonds
-        if one.index in place and other.index in place and {_number(one), _number(other)} <= NONMETALS
+        if one.index in place and other.index in place and {atomic_number(one), atomic_number(other)} <= NONMETALS
     ]
     ends = {
         residue.index for chain in topology.chains for residue in (*chain.residues,)[:: max(1, chain.n_residues - 1)]
     }
     return Bonds(
         atoms=np.array([(place[one.index], place[other.index]) for one, other in pairs], dtype=np.int64).reshape(-1, 2),
-        longest_nm=np.array([_longest_nm({_number(one), _number(other)}) for one, other in pairs]),
-        to_hydrogen=np.array([1 in (_number(one), _number(other)) for one, other in pairs], dtype=bool),
+        longest_nm=np.array([_longest_nm({atomic_number(one), atomic_number(other)}) for one, other in pairs]),
+        to_hydrogen=np.array([1 in (atomic_number(one), atomic_number(other)) for one, other in pairs], dtype=bool),
         within_residue=np.array([one.residue is other.residue for one, other in pairs], dtype=bool),
         residue=np.array([one.residue.index for one, _ in pairs], dtype=np.int64),
         at_chain_end=np.array([one.residue.index in ends for one, _ in pairs], dtype=bool),
         names=[f"{one}-{other}" for one, other in pairs],
     )
-
-
-def _number(atom: mdtraj.core.topology.Atom) -> int:
-    return 0 if atom.element is None else atom.element.atomic_number
 
 
 def _longest_nm(elements: set[int]) -> float:

@@ -10,6 +10,7 @@ VAMP-1, VAMP-2 and VAMP-E all lie between 1 and d + 1 on the pairs they were fit
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import torch
@@ -133,9 +134,10 @@ def training_loss(
     return -score_of(covariances, config)
 
 
-def vamp2_score_batch_mean(batches: list[Covariances], *, epsilon: float) -> float:
+def vamp2_score_batch_mean(batches: Iterable[Covariances], *, epsilon: float) -> float:
     """Mean of the batches' VAMP-2, the estimator of earlier work: too high, by d^2 / batch size for unrelated pairs."""
-    return sum(float(vamp2_score(batch, epsilon=epsilon)) for batch in batches) / len(batches)
+    scores = [float(vamp2_score(batch, epsilon=epsilon)) for batch in batches]
+    return sum(scores) / len(scores)
 
 
 def implied_timescales_ps(covariances: Covariances, *, lag_ps: float, epsilon: float) -> list[float]:
@@ -202,9 +204,10 @@ class SingularFunctions:
         """The same functions of features, whose means these are: channels = basis^T features, up to a constant."""
         return SingularFunctions(mean_t, mean_lag, basis @ self.left, basis @ self.right, self.singular_values)
 
-    def oriented(self, values: Float[Tensor, "frame channel"]) -> "SingularFunctions":
-        """The same functions with signs such that each is positively skewed: its rarer end is positive."""
-        sign = torch.where(self(values).pow(3).mean(dim=0) < 0, -1.0, 1.0).double()
+    def oriented(self, pairs: PairedValues) -> "SingularFunctions":
+        """The same functions, each with the sign by which its rarer end, among starts of pairs, is positive."""
+        cubes = sum(self(pairs.values[chunk]).pow(3).sum(dim=0) for chunk in pairs.chunks())
+        sign = torch.where(cubes < 0, -1.0, 1.0).double()
         return SingularFunctions(self.mean_t, self.mean_lag, self.left * sign, self.right * sign, self.singular_values)
 
     def project(self, covariances: Covariances) -> Covariances:
@@ -243,7 +246,7 @@ def fit_functions(pairs: PairedValues, *, dimensions: int, config: ScoreConfig) 
     functions = fit(reduced, dimensions=dimensions, epsilon=config.epsilon)
     if config.output == "softmax":
         functions = functions.after(covariances.mean_t, covariances.mean_lag, contrasts(len(covariances.c00)))
-    return functions.oriented(pairs.values[pairs.starts])
+    return functions.oriented(pairs)
 
 
 def model_scores(
@@ -274,7 +277,7 @@ def model_scores(
             f"n_{name}_pairs": projected.n_pairs,
             f"effective_{name}_pairs": pairs.effective_pairs(),
         }
-        batches = [functions.project(batch) for batch in pairs.batch_covariances(batch_pairs)]
+        batches = (functions.project(batch) for batch in pairs.batch_covariances(batch_pairs))
         found[f"score_{name}_batch_mean"] = vamp2_score_batch_mean(batches, epsilon=epsilon)
     return found | {
         "singular_values": functions.singular_values.tolist(),

@@ -123,7 +123,7 @@ def test_tica(features, pairs):
 
 
 def test_the_mean_of_batches(features, pairs):
-    batches = pairs.batch_covariances(500)
+    batches = list(pairs.batch_covariances(500))
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(pairs.starts), generator=generator)[: len(batches) * 500].reshape(-1, 500).numpy()
     expected = [

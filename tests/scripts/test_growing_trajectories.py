@@ -58,13 +58,13 @@ def test_one_that_has_grown_since_it_was_inspected(trajectory, structure, tmp_pa
     inspect(path, structure, tmp_path / "a.json")
     grow()
     with pytest.raises(ValueError, match=r"a\.xtc: the file has changed since it was inspected; is it still being"):
-        compute_torsions.main(str(path), structure, str(tmp_path / "a.json"), str(tmp_path / "a.zarr.zip"))
+        compute_torsions.main(str(path), structure, str(tmp_path / "a.json"), str(tmp_path / "a.zarr.zip"), source="0")
     assert not (tmp_path / "a.zarr.zip").exists()
 
 
 def test_one_at_rest_passes(trajectory, structure, tmp_path):
     path, _ = trajectory
     inspect(path, structure, tmp_path / "a.json")
-    compute_torsions.main(str(path), structure, str(tmp_path / "a.json"), str(tmp_path / "a.zarr.zip"))
+    compute_torsions.main(str(path), structure, str(tmp_path / "a.json"), str(tmp_path / "a.zarr.zip"), source="0")
     assert json.loads((tmp_path / "a.json").read_text())["sha256"] == module.sha256_file(path)
     assert (tmp_path / "a.zarr.zip").exists()

@@ -69,8 +69,10 @@ def test_a_stride_makes_frames_rarer_and_the_interval_longer(run, structure, tmp
     assert inventory["file_frame_interval_ps"] == 0.1
     assert inventory["frame_interval_ps"] == pytest.approx(0.3)
     output = str(tmp_path / "run-0.zarr.zip")
-    compute_torsions.main(run, structure, str(tmp_path / "run-0.json"), output)
-    compute_torsions.main(run, structure, all_frames(run, structure, tmp_path), str(tmp_path / "all.zarr.zip"))
+    compute_torsions.main(run, structure, str(tmp_path / "run-0.json"), output, source="0")
+    compute_torsions.main(
+        run, structure, all_frames(run, structure, tmp_path), str(tmp_path / "all.zarr.zip"), source="0"
+    )
     np.testing.assert_array_equal(
         read_array(output, "features"), read_array(str(tmp_path / "all.zarr.zip"), "features")[::3]
     )
@@ -133,7 +135,7 @@ def test_the_token_table_lists_caps_and_alanine(structure, tmp_path):
 def test_torsions_are_those_of_mdtraj(run, structure, tmp_path):
     inspected(run, structure, tmp_path / "run-0.json")
     output = str(tmp_path / "run-0.zarr.zip")
-    compute_torsions.main(run, structure, str(tmp_path / "run-0.json"), output)
+    compute_torsions.main(run, structure, str(tmp_path / "run-0.json"), output, source="0")
     trajectory = mdtraj.load(run, top=structure)
     phi, psi = mdtraj.compute_phi(trajectory)[1][:, 0], mdtraj.compute_psi(trajectory)[1][:, 0]
     attributes = read_attributes(output)

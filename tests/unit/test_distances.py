@@ -90,6 +90,14 @@ def test_too_many_distances_are_refused_with_a_way_out(monkeypatch):
         found("heavy_atom_distances", 4)
 
 
+@pytest.mark.parametrize(("feature", "number"), [("residue_distances", 3), ("heavy_atom_distances", 48)])
+def test_too_many_distances_are_refused_before_they_are_listed(feature, number, monkeypatch):
+    monkeypatch.setattr(module, "MAX_CHANNELS", 2)
+    monkeypatch.setattr(module, "product", lambda *_: pytest.fail("pairs of atoms are listed"))
+    with pytest.raises(ValueError, match=rf"'{feature}' has {number} distances, more than 2; "):
+        found(feature, 4)
+
+
 @pytest.fixture
 def trajectory(tmp_path):
     """A trajectory of 23 frames, its topology and an inventory with a stride of 2."""

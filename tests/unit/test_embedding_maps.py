@@ -1,20 +1,41 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import mdtraj
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import map_embeddings
+from geom2msm import trajectory as reader
 from geom2msm.embedding_maps import (
+    embed_frames,
     invariants,
     joined,
     like_neighbors,
     like_tokens,
+    picked,
     random_encoder,
     separation,
-    step_between,
+    step_for,
     tsne,
 )
 from geom2msm.encoder.embedding import EmbeddedTokens
+from geom2msm.encoder.preparation import EmbeddingSettings
 from geom2msm.encoder.visnet import ViSNetConfig
 from geom2msm.encoder.weights import load_encoder
+from geom2msm.joined_store import StoredTrajectory, write_joined
+from geom2msm.token_table import token_table
+from geom2msm.topology_files import ResidueLabel
+from geom2msm.trajectory import Frames
+
+HEAVY = "not element H"
+EMBEDDING = {
+    "neighbor_rule": "nearest32", "kernel": "auto", "precision": "float32", "dtype": "float16",
+    "window_neighbors": None, "periodic": False, "unseen_elements": {}, "environment": None,
+}  # fmt: skip
 
 
 def random_tokens(rng: np.random.Generator, *, n_frames: int = 40) -> EmbeddedTokens:
@@ -22,9 +43,90 @@ def random_tokens(rng: np.random.Generator, *, n_frames: int = 40) -> EmbeddedTo
     return EmbeddedTokens(*(rng.normal(size=shape).astype(np.float32) for shape in shapes))
 
 
-@pytest.mark.parametrize(("n_frames", "n_chosen", "step"), [([100, 100], 10, 20), ([5, 3], 100, 1), ([999], 10, 100)])
-def test_no_more_frames_than_wanted(n_frames, n_chosen, step):
-    assert step_between(n_frames, n_chosen=n_chosen) == step
+@pytest.fixture(scope="module")
+def maps(repository, tmp_path_factory) -> "DipeptideMaps":
+    return DipeptideMaps(tmp_path_factory.mktemp("maps"), repository)
+
+
+class DipeptideMaps:
+    """Trajectories of a dipeptide that trembles, in a folder, and what maps of its tokens are made from."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        self.folder, self.rng = folder, np.random.default_rng(0)
+        self.structure = str(repository / "resources/structures/alanine_dipeptide.pdb")
+        self.weights = str(repository / "resources/encoders/visnet_l6_h64.safetensors")
+        self.molecule = mdtraj.load(self.structure)
+        labels = [ResidueLabel("A", "", residue.resSeq, "") for residue in self.molecule.topology.residues]
+        heavy = self.molecule.topology.select(HEAVY)
+        self.table = token_table(self.molecule.topology, heavy, labels=labels, file=self.structure)
+        self.table.to_csv(folder / "tokens.csv", index=False)
+
+    def write(self, name: str, n_frames: int, *, stride: int = 1) -> tuple[str, dict]:
+        """A trajectory of so many frames that count, and its inventory."""
+        shape, path = (n_frames * stride, self.molecule.n_atoms, 3), str(self.folder / f"{name}.xtc")
+        xyz = (self.molecule.xyz[0] + 0.02 * self.rng.normal(size=shape)).astype("f4")
+        mdtraj.Trajectory(xyz, self.molecule.topology).save_xtc(path)
+        known = {"topology": self.structure, "selection": HEAVY, "n_frames": n_frames}
+        known |= {"stride": stride, "make_whole": True}
+        (self.folder / f"{name}.json").write_text(json.dumps(known))
+        return path, known
+
+    def made(self, lengths: Sequence[int], *, map_tokens: int) -> tuple[pd.DataFrame, dict]:
+        """Maps and scores of trajectories of these lengths; the state is the number of the frame, end to end."""
+        names = [f"run-{number}" for number in range(len(lengths))]
+        paths = [self.write(name, length)[0] for name, length in zip(names, lengths, strict=True)]
+        states, points, scores = (str(self.folder / name) for name in ("states.zarr.zip", "map.csv", "map.json"))
+        trajectories = [StoredTrajectory(name, length) for name, length in zip(names, lengths, strict=True)]
+        macrostates = np.arange(sum(lengths), dtype="i4")
+        write_joined(states, trajectories, attributes={}, arrays={"macrostate": macrostates})
+        inventories = [str(self.folder / f"{name}.json") for name in names]
+        map_embeddings.main(
+            paths, inventories, states, str(self.folder / "tokens.csv"), self.weights, points, scores,
+            embedding=EMBEDDING, map_tokens=map_tokens, source="0",
+        )  # fmt: skip
+        return pd.read_csv(points), json.loads(Path(scores).read_text())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n_chosen", "step"), [([1] * 50, 10, 5), ([4, 1, 1, 12, 1], 7, 3), ([2, 1], 100, 1)]
+)
+def test_no_more_frames_than_wanted_evenly_from_all_trajectories(maps, lengths, n_chosen, step):
+    rows, found = maps.made(lengths, map_tokens=n_chosen * len(maps.table))
+    assert (found["n_frames"], found["step_frames"]) == (len(range(0, sum(lengths), step)), step)
+    assert found["n_frames"] <= n_chosen
+    states = rows[(rows.encoder == "pretrained") & (rows.token == rows.token[0])].state
+    assert (states - 1).tolist() == list(range(0, sum(lengths), step))
+    assert len(rows) == 2 * len(maps.table) * found["n_frames"]
+
+
+@pytest.mark.parametrize(("total", "n_chosen"), [(1, 1), (19, 10), (20, 10), (21, 10), (9, 10), (10**6, 14)])
+def test_the_step_takes_no_more_and_at_least_half_of_what_is_wanted(total, n_chosen):
+    taken = len(range(0, total, step_for([total - 1, 1], n_chosen=n_chosen)))
+    assert min(total, n_chosen) / 2 < taken <= n_chosen
+
+
+@pytest.mark.parametrize("frames", [[0, 1, 2], [4], [2, 3, 9, 16], [19]])
+def test_tokens_are_those_of_the_chosen_frames_whatever_pieces_they_are_read_in(maps, monkeypatch, frames):
+    path, known = maps.write("strided", 20, stride=2)
+    encoder, card = load_encoder(maps.weights)
+    mdtraj.load(path, top=maps.structure)[::2].save_xtc(str(maps.folder / "plain.xtc"))
+    how = (maps.table, [encoder], card, EmbeddingSettings(**EMBEDDING))
+    (every,) = embed_frames(str(maps.folder / "plain.xtc"), known | {"stride": 1}, *how, frames=np.arange(20))
+    monkeypatch.setattr(reader, "CHUNK_FRAMES", 3)
+    (found,) = embed_frames(path, known, *how, frames=np.array(frames))
+    for name, array in vars(found).items():
+        np.testing.assert_allclose(array, getattr(every, name)[frames], atol=1e-5)
+
+
+def test_nothing_is_read_beyond_the_last_chosen_frame():
+    def piece(first):
+        assert first < 6, "read too far"
+        some, none = np.full((3, 2, 3), first, "f4"), np.zeros(3, bool)
+        return Frames(first, some, np.arange(3.0), np.full((3, 3, 3), -first, "f4"), none, none)
+
+    found = list(picked(map(piece, range(0, 30, 3)), np.array([1, 4])))
+    assert [(positions[0, 0, 0], cells[0, 0, 0]) for positions, cells in found] == [(0, 0), (3, -3)]
+    assert all(len(positions) == len(cells) == 1 for positions, cells in found)
 
 
 def test_the_map_does_not_see_how_a_molecule_is_turned():

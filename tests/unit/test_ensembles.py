@@ -20,6 +20,7 @@ from geom2msm.observable_curves import N_BINS, all_curves, explained, filled_bin
 from geom2msm.sticks import flattened, read_sticks
 from geom2msm.structure_files import remarks
 from geom2msm.topology import load_topology
+from geom2msm.trajectory import iterate_frames
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unlikely unit cell vectors")
 ALANINE = "resources/structures/alanine_dipeptide.pdb"
@@ -88,6 +89,33 @@ def test_frames_are_read_wherever_they_are(repository, tmp_path, stride):
     wanted = np.array([0, 1, 5, 400, 830])
     read = read_frames_at(inventory, topology, np.array([0, 3]), wanted)
     np.testing.assert_allclose(read[:, 0, 0], stride * wanted / 1000, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_file_is_read_once_however_many_frames_are_drawn_and_no_further_than_these(
+    repository, tmp_path, stride, monkeypatch
+):
+    structure = mdtraj.load(str(repository / ALANINE))
+    noise = np.random.default_rng(0).normal(size=(300, structure.n_atoms, 3)).astype("f4")
+    mdtraj.Trajectory(structure.xyz + noise, structure.topology).save_xtc(str(tmp_path / "run.xtc"))
+    reading, pieces = {"stride": stride, "make_whole": True}, []
+    topology, atoms = load_topology(str(repository / ALANINE)), np.array([0, 3])
+    path = str(tmp_path / "run.xtc")
+    monkeypatch.setattr("geom2msm.trajectory.CHUNK_FRAMES", 10)
+    whole = np.concatenate([piece.positions_nm for piece in iterate_frames(path, topology, atoms, **reading)])
+
+    def counted(*arguments, **named):
+        pieces.append(0)
+        for piece in iterate_frames(*arguments, **named):
+            pieces[-1] += 1
+            yield piece
+
+    monkeypatch.setattr("geom2msm.ensembles.iterate_frames", counted)
+    wanted = np.array([5, 6, 30, 57, 74])
+    read = read_frames_at({"file": path} | reading, topology, atoms, wanted)
+    np.testing.assert_array_equal(read, whole[wanted])
+    # MDTraj reads 10 frames of the file at a time, of which every stride-th is kept.
+    assert pieces == [-(-70 * stride // 10)]
 
 
 @pytest.mark.parametrize(("stride", "first_ps"), [(1, 0.0), (5, 1000.0)])

@@ -97,8 +97,10 @@ def test_the_tokens_tell_the_slow_processes():
 def test_components_do_not_depend_on_the_chunks(monkeypatch):
     pairs = token_pairs(n_frames=500)
     whole = find_components(pairs, rank=6)
+    values = whole(invariant_features(pairs.tokens))
     monkeypatch.setattr("geom2msm.token_pairs.CHUNK_BYTES", 37 * pairs.tokens.frame_bytes)
     torch.testing.assert_close(find_components(pairs, rank=6).basis, whole.basis, rtol=0, atol=0)
+    torch.testing.assert_close(component_pairs(pairs, whole).values, values, rtol=0, atol=1e-5)
 
 
 def test_weights_reach_the_fit():

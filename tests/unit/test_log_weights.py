@@ -75,7 +75,10 @@ def stores(tmp_path):
     """Weights of two trajectories, of which one counts more throughout."""
     for name, shift in (("run-0", 0.0), ("run-1", 7.0)):
         np.save(tmp_path / f"{name}.npy", shift + np.arange(12) / 10)
-        known = {"system": "s", "trajectory": name, "frame_interval_ps": 4.0, "stride": 2, "n_saved_frames": 12}
+        known = {
+            "system": "s", "trajectory": name, "selection": "all", "frame_interval_ps": 4.0, "stride": 2,
+            "make_whole": True, "n_saved_frames": 12,
+        }  # fmt: skip
         (tmp_path / f"{name}.json").write_text(json.dumps(known))
         script.main(*(str(tmp_path / f"{name}.{ending}") for ending in ("npy", "json", "zarr.zip")))
     return [str(tmp_path / f"{name}.zarr.zip") for name in ("run-0", "run-1")]

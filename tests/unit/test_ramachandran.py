@@ -1,11 +1,15 @@
 """Maps of phi and psi: which residues, which bins, which weights."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from geom2msm import ramachandran as module
 from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.ramachandran import (
     BIN_DEG,
+    MAX_RESIDUES,
     N_BINS,
     ResidueTorsions,
     frame_weights,
@@ -13,7 +17,6 @@ from geom2msm.ramachandran import (
     grid,
     mean_map,
     read_torsions,
-    spread,
     state_map,
 )
 from geom2msm.store import write_store
@@ -64,9 +67,66 @@ def test_residues_of_two_chains_with_one_name_stay_apart(tmp_path):
     np.testing.assert_allclose(found[1].phi_deg, [50, 40], atol=1e-3)
 
 
-def test_the_spread_of_an_angle_knows_that_180_is_minus_180():
-    assert spread(np.array([179.0, -179.0])) < 0.001
-    assert spread(np.array([0.0, 90.0, 180.0, -90.0])) == pytest.approx(1)
+def test_the_spread_of_an_angle_knows_that_180_is_minus_180(tmp_path):
+    names = [f"{angle} ALA{number}" for number in range(5) for angle in ("phi", "psi")]
+    angles = np.zeros((4, 10))
+    # Residue 2 is always at 180 degrees, whatever its sign; the others move a little.
+    angles[:, 4:6] = np.array([179.9, -179.9, 179.9, -179.9])[:, None]
+    angles[:, [0, 2, 6, 8]] = np.array([0.0, 5.0, 10.0, 15.0])[:, None]
+    path = write_features(tmp_path / "a.zarr.zip", names, angles)
+    found = read_torsions([path], like=states_of(tmp_path / "states.zarr.zip", run_0=4))
+    assert [residue.residue for residue in found] == ["ALA0", "ALA1", "ALA3", "ALA4"]
+
+
+def written_runs(folder, rng, *, n_residues: int, lengths: dict[str, int]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Angles of residues of which each moves as much as it likes, by name, and the stores they are in."""
+    names = [f"{angle} ALA{number}" for number in range(n_residues) for angle in ("phi", "psi")]
+    widths, centers = rng.uniform(5, 120, len(names)), rng.uniform(-180, 180, len(names))
+    runs = [centers + widths * rng.normal(size=(length, len(names))) for length in lengths.values()]
+    paths = [
+        write_features(folder / f"{name}.zarr.zip", names, run, name.replace("_", "-"))
+        for name, run in zip(lengths, runs, strict=True)
+    ]
+    return dict(zip(names, np.concatenate(runs).T, strict=True)), paths
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3000, 1 << 22])
+def test_the_residues_that_vary_most_are_found_in_chunks_of_any_size(tmp_path, monkeypatch, chunk_bytes):
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes, raising=False)
+    lengths = {"run_0": 70, "run_1": 1, "run_2": 90}
+    angles, paths = written_runs(tmp_path, np.random.default_rng(4), n_residues=12, lengths=lengths)
+    found = read_torsions(paths, like=states_of(tmp_path / "states.zarr.zip", **lengths))
+    variance = {name: 1 - abs(np.exp(1j * np.radians(angle)).mean()) for name, angle in angles.items()}
+    varying = sorted(range(12), key=lambda number: variance[f"phi ALA{number}"] + variance[f"psi ALA{number}"])
+    assert [residue.residue for residue in found] == [f"ALA{number}" for number in sorted(varying[-MAX_RESIDUES:])]
+    for residue in found:
+        for name, angle_deg in (("phi", residue.phi_deg), ("psi", residue.psi_deg)):
+            turned = (angle_deg - angles[f"{name} {residue.residue}"] + 180) % 360 - 180
+            np.testing.assert_allclose(turned, 0, atol=2e-5)
+
+
+def test_no_more_than_the_angles_of_four_residues_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 16, raising=False)
+    lengths = {"run_0": 5000, "run_1": 5000}
+    _, paths = written_runs(tmp_path, np.random.default_rng(4), n_residues=50, lengths=lengths)
+    like = states_of(tmp_path / "states.zarr.zip", **lengths)
+    tracemalloc.start()
+    read_torsions(paths, like=like)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Eight angles of ten thousand frames, in double precision; the features are 200 channels, 8 MB.
+    assert peak < 2 * 8 * 8 * 10_000
+
+
+def test_trajectories_in_another_order_or_with_other_torsions_are_refused(tmp_path):
+    angles = [[-60, -40]]
+    paths = [write_features(tmp_path / f"{run}.zarr.zip", ["phi A1", "psi A1"], angles, run) for run in ("a", "b")]
+    like = states_of(tmp_path / "states.zarr.zip", a=1, b=1)
+    with pytest.raises(ValueError, match=r"b\.zarr\.zip: trajectory 'b', but .*states\.zarr\.zip has 'a' there"):
+        read_torsions(paths[::-1], like=like)
+    write_features(tmp_path / "b.zarr.zip", ["phi A1", "psi A2"], angles, "b")
+    with pytest.raises(ValueError, match=r"b\.zarr\.zip: its torsions are not those of .*a\.zarr\.zip; the logs of"):
+        read_torsions(paths, like=like)
 
 
 def test_every_frame_is_in_one_bin_and_180_is_in_the_bin_of_minus_180():

@@ -2,10 +2,12 @@
 
 import pytest
 
+from geom2msm import resource_estimates, tica
 from geom2msm.resource_estimates import (
     JOB_MB,
     embedding_mb,
     embedding_minutes,
+    linear_model_mb,
     most_epochs,
     training_mb,
     training_minutes,
@@ -42,6 +44,30 @@ def test_the_memory_of_a_training_ends_with_its_buffers_and_its_batch():
     assert training_mb(1e6, MEMORY) == training_mb(1e5, MEMORY) < 1.5 * 2000 + 1000 + 2000
     assert training_mb(1e6, MEMORY | {"kind": "spib"}) > training_mb(1e6, MEMORY) + 2000
     assert training_mb(1e6, MEMORY | {"batch_memory_mb": 3000}) == training_mb(1e6, MEMORY) + 2000
+
+
+# Peaks of one fit on features of single precision.
+@pytest.mark.parametrize(
+    ("n_frames", "n_features", "rank", "measured_mb"),
+    [
+        (200_000, 300, 500, 1152),
+        (20_000, 3000, 500, 696),
+        (100_000, 1000, 500, 1463),
+        (5000, 20_000, 500, 1625),
+        (20_000, 3000, 1500, 1505),
+    ],
+)
+def test_a_linear_model_gets_more_than_it_took_and_less_than_three_times_that(n_frames, n_features, rank, measured_mb):
+    found = linear_model_mb(n_frames * n_features * 4 / 2**20, n_frames, rank=rank)
+    assert 1.3 * (measured_mb + JOB_MB) < found < 3 * (measured_mb + JOB_MB)
+
+
+def test_a_linear_model_of_tokens_holds_their_components_only():
+    stored_mb, components_mb = 1e5, 1_000_000 * 500 * 4 / 2**20
+    assert components_mb < linear_model_mb(stored_mb, 1_000_000, rank=500) < 5 * components_mb
+    longer = linear_model_mb(2 * stored_mb, 2_000_000, rank=500) - linear_model_mb(stored_mb, 1_000_000, rank=500)
+    assert components_mb < longer < 1.5 * components_mb
+    assert resource_estimates.FRAMES_PER_COMPONENT == tica.FRAMES_PER_COMPONENT
 
 
 def test_time_grows_with_data_and_epochs():

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from geom2msm.mixers.layout import TokenLayout
 from geom2msm.pairs import FrameRange, FrameSet, pair_starts
 from geom2msm.splits import ROLES
 from geom2msm.store import write_store
-from geom2msm.stored_tokens import StoredTokens
-from geom2msm.token_pairs import MEGABYTE, TokenPairs
+from geom2msm.stored_tokens import StoredTokens, Tokens
+from geom2msm.token_pairs import MEGABYTE, BlockPlan, TokenPairs
 from geom2msm.training import FoldPairs, fit_vampnet
 from geom2msm.training_state import Member
 from geom2msm.vampnet import VampnetConfig
@@ -109,6 +110,66 @@ def test_a_buffer_smaller_than_a_batch_is_refused(frames):
         ValueError, match=r"memory_mb holds 300 frames .* fewer than batch_pairs = 1000; raise memory_mb"
     ):
         next(opened(frames, 300).batches(1000, torch.Generator()))
+
+
+class UnwrittenTokens(StoredTokens):
+    """Tokens that nobody looks at."""
+
+    def __init__(self):
+        """There are no stores."""
+
+    def empty(self, n_frames):
+        return Tokens(torch.zeros(n_frames, 1, 1), torch.zeros(n_frames, 1, 3, 0), torch.zeros(n_frames, 1, 3))
+
+    def read_into(self, out, start, stop):
+        assert len(out.scalars) == stop - start, "the buffer is full"
+
+
+def pairs_of_segments(lengths, *, lag_frames, room):
+    """Pairs of segments of these lengths, through a buffer of so many frames; the plan of it, and its blocks."""
+    starts = torch.from_numpy(pair_starts({str(i): n for i, n in enumerate(lengths)}, lag_frames=lag_frames))
+    plan = BlockPlan.of(room, lag_frames=lag_frames)
+    return (
+        TokenPairs(starts, lag_frames, TokenLayout(1, (0,)), stored=UnwrittenTokens(), room=room),
+        plan,
+        plan.blocks(starts),
+    )
+
+
+# Few long segments and many short ones; lengths that are all different; lags from one frame to most of a segment.
+SEGMENTS = {"long and short": [2000] * 30 + [30] * 300, "all different": list(range(31, 331)), "equal": [203] * 100}
+
+
+@pytest.mark.parametrize("lengths", SEGMENTS.values(), ids=SEGMENTS)
+@pytest.mark.parametrize("room", [2000, 8000, 16_000])
+@pytest.mark.parametrize("lag_frames", [1, 10, 29])
+def test_no_batch_is_smaller_than_it_should_be_however_short_segments_are(lengths, room, lag_frames):
+    pairs, plan, blocks = pairs_of_segments(lengths, lag_frames=lag_frames, room=room)
+    batch_pairs = plan.least_pairs(blocks)
+    for seed in range(4):
+        batches = [batch.starts for batch in pairs.batches(batch_pairs, torch.Generator().manual_seed(seed))]
+        assert min(map(len, batches)) >= batch_pairs
+        assert torch.equal(torch.cat(batches).sort().values, pairs.starts)
+    if batch_pairs < len(pairs.starts):
+        with pytest.raises(ValueError, match=rf"as few as {batch_pairs} pairs at a time, fewer than batch_pairs = "):
+            next(pairs.batches(batch_pairs + 1, torch.Generator()))
+    n_buffers = -(-len(blocks) // plan.blocks_per_buffer)
+    assert batch_pairs > len(pairs.starts) / n_buffers - max(map(len, blocks))
+
+
+def test_which_blocks_share_a_buffer_is_drawn_anew_however_different_they_are():
+    _, plan, blocks = pairs_of_segments(range(31, 331), lag_frames=10, room=20_000)
+    generator = torch.Generator().manual_seed(0)
+    epochs = [plan.deal(blocks, generator) for _ in range(200)]
+    together = [sum(blocks[40] in buffer and blocks[place] in buffer for buffer in dealt)
+                for place in (0, 100, 299) for dealt in epochs]  # fmt: skip
+    n_buffers = len(epochs[0])
+    assert n_buffers > 2
+    assert np.mean(together) == pytest.approx(1 / n_buffers, abs=0.08)
+    for dealt in epochs:
+        assert max(map(len, dealt)) <= plan.blocks_per_buffer
+        sizes = [sum(map(len, buffer)) for buffer in dealt]
+        assert max(sizes) - min(sizes) <= max(map(len, blocks))
 
 
 def test_shuffled_time_is_the_same_frames_in_another_order_wherever_they_are_read_from(frames):

@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,9 @@ from geom2msm.covariances import shuffled_batches
 from geom2msm.vamp import (
     Covariances,
     PairedValues,
+    ScoreConfig,
     SingularFunctions,
+    fit_functions,
     implied_timescales_ps,
     koopman_matrix,
     model_scores,
@@ -137,10 +141,53 @@ def test_singular_functions_stay_as_they_were_fitted():
 
 def test_the_rarer_end_of_every_singular_function_is_positive():
     pairs = indicator_pairs(three_state_chain())
-    functions = SingularFunctions.fit(pairs.covariances(), dimensions=2, epsilon=EPSILON).oriented(pairs.values)
+    functions = SingularFunctions.fit(pairs.covariances(), dimensions=2, epsilon=EPSILON).oriented(pairs)
     assert (functions(pairs.values).pow(3).mean(dim=0) > 0).all()
-    again = functions.oriented(pairs.values)
+    again = functions.oriented(pairs)
     torch.testing.assert_close(again.left, functions.left, rtol=0, atol=0)
+
+
+def test_signs_are_those_of_the_frames_at_which_pairs_start_a_few_at_a_time(monkeypatch):
+    pairs, evaluated = indicator_pairs(three_state_chain(), n_frames=5000), []
+    config, evaluate = ScoreConfig(epsilon=EPSILON), SingularFunctions.__call__
+    whole = fit_functions(pairs, dimensions=2, config=config)
+    monkeypatch.setattr("geom2msm.covariances.CHUNK_PAIRS", 77)
+    monkeypatch.setattr(SingularFunctions, "__call__", lambda f, x: (evaluated.append(len(x)), evaluate(f, x))[1])
+    functions = fit_functions(pairs, dimensions=2, config=config)
+    torch.testing.assert_close(functions.left, whole.left, rtol=0, atol=1e-10)
+    assert max(evaluated) <= 77
+    assert sum(evaluated) == len(pairs.starts)
+    # No pair starts at the last frame, however far out it is.
+    for far_out in (-1e6, 1e6):
+        values = pairs.values.clone()
+        values[-1] = far_out
+        elsewhere = functions.oriented(PairedValues(values, pairs.starts, pairs.lag_frames))
+        torch.testing.assert_close(elsewhere.left, functions.left, rtol=0, atol=0)
+
+
+def test_of_many_channels_fewer_pairs_are_held_at_a_time(monkeypatch):
+    pairs = noise_pairs(n_pairs=1000, channels=40)
+    monkeypatch.setattr("geom2msm.covariances.CHUNK_VALUES", 40 * 30)
+    assert max(map(len, pairs.chunks())) == 30
+    assert torch.equal(torch.cat(pairs.chunks()), pairs.starts)
+    monkeypatch.setattr("geom2msm.covariances.CHUNK_VALUES", 1)
+    assert max(map(len, pairs.chunks())) == 1
+
+
+def test_covariances_of_batches_are_never_held_together(monkeypatch):
+    pairs, made, alive, of_pairs = noise_pairs(n_pairs=4000, channels=3), [], [], Covariances.of_pairs
+
+    def counted(*arguments):
+        found = of_pairs(*arguments)
+        made.append(weakref.ref(found))
+        alive.append(sum(one() is not None for one in made))
+        return found
+
+    functions = SingularFunctions.fit(pairs.covariances(), dimensions=2, epsilon=EPSILON)
+    monkeypatch.setattr(Covariances, "of_pairs", counted)
+    model_scores(functions, pairs, pairs, lag_ps=1.0, batch_pairs=100, epsilon=EPSILON)
+    assert len(made) == 2 * (40 + 1)
+    assert max(alive) <= 3
 
 
 def test_more_dimensions_than_features_are_refused():

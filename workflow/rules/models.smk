@@ -100,7 +100,7 @@ rule fit_tica:
         "../../envs/fit_tica.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=linear_model_memory,
         runtime=duration(60),
     params:
         settings=lookup(dpath="{system}/models/{model}", within=SYSTEMS),

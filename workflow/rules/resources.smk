@@ -2,7 +2,14 @@ import json
 import math
 import os
 
-from geom2msm.resource_estimates import embedding_mb, embedding_minutes, most_epochs, training_mb, training_minutes
+from geom2msm.resource_estimates import (
+    embedding_mb,
+    embedding_minutes,
+    linear_model_mb,
+    most_epochs,
+    training_mb,
+    training_minutes,
+)
 
 # What jobs ask for. Every attempt asks for more: what was killed for memory or time is submitted again by the profile's
 # retries and gets twice, then three times as much.
@@ -57,6 +64,13 @@ def training_memory(wildcards, input, attempt):
 def training_duration(wildcards, input, attempt):
     """Time limit of a training, from the size of the stores that it reads and the largest number of epochs."""
     return attempt * training_minutes(size_mb(input), most_epochs(trained_settings(wildcards)))
+
+
+def linear_model_memory(wildcards, input, attempt):
+    """Memory of fit_tica, from the size of the stores that it reads and the number of frames in them."""
+    runs = json.loads(Path(input.split).read_text())["runs"]
+    n_frames = sum(sum(run.values()) for run in runs)
+    return attempt * linear_model_mb(size_mb(input.features), n_frames, rank=trained_settings(wildcards)["rank"])
 
 
 def projection_duration(wildcards, input, attempt):

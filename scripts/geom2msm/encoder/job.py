@@ -17,12 +17,11 @@ from geom2msm.encoder.preparation import EmbeddingSettings, prepare_embedding
 from geom2msm.encoder.streaming import Embedding, frame_pieces
 from geom2msm.encoder.weights import load_encoder
 from geom2msm.frame_reader import FrameReader
-from geom2msm.provenance import provenance, require_inspected
+from geom2msm.provenance import inherited, provenance, require_inspected
 from geom2msm.store import PartialStore, read_attributes
 from geom2msm.token_table import read_token_table
 from geom2msm.topology import load_topology, select_atoms
 
-COPIED = ("system", "trajectory", "frame_interval_ps", "stride", "make_whole", "selection")
 # What a range must have in common with the store that it becomes part of; how may differ is seen here, too.
 COMPARED = ("encoder", "neighbor_rule", "periodic", "kernel", "precision", "device", "stride", "selection")
 
@@ -49,7 +48,7 @@ class EmbeddingJob:
         chosen = EmbeddingSettings(**settings)
         atoms, embedding = prepare_embedding(molecules, residues, selected, encoder, card, chosen, file=topology)
         inputs = {"trajectory": trajectory, "topology": topology, "table": table, "weights": weights}
-        attributes = {key: known[key] for key in COPIED} | embedding.attributes
+        attributes = inherited(known) | embedding.attributes
         attributes |= {"encoder": card.name, "tokens": residues.to_dict("list")}
         attributes |= {"provenance": (made_from := provenance(inputs=inputs, settings=settings | {"source": source}))}
         require_inspected(known, made_from, name="trajectory")
