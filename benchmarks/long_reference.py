@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from geom2msm.markov import count_transitions, estimate_model, sample_posterior, timescale_table
 from geom2msm.simulation import SimulationSettings, simulate
 from geom2msm.topology import load_topology
-from geom2msm.torsions import backbone_torsions, torsion_features
+from geom2msm.torsions import backbone_torsions, torsion_pieces
 from geom2msm.units import frames
 
 N_MICROSTATES = 100
@@ -41,7 +41,7 @@ def dtrajs_of(paths: list[str], structure: str) -> list[np.ndarray]:
     """Microstates by k-means on cosine and sine of the torsions, all runs together."""
     topology = load_topology(structure)
     _, quartets = backbone_torsions(topology, np.arange(topology.n_atoms), file=structure)
-    features = [torsion_features(path, topology, quartets) for path in paths]
+    features = [np.concatenate(list(torsion_pieces(path, topology, quartets))) for path in paths]
     pooled = np.concatenate(features)
     stride = max(1, len(pooled) // CLUSTERED_FRAMES)
     clustering = KMeans(N_MICROSTATES, fixed_seed=1, max_iter=50).fit_fetch(pooled[::stride])

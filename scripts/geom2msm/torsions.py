@@ -89,10 +89,3 @@ def torsion_pieces(
         angles = mdtraj.compute_dihedrals(piece, places, periodic=False)
         features = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         yield features.reshape(len(angles), -1).astype(np.float32)
-
-
-def torsion_features(
-    path: str, topology: mdtraj.Topology, quartets: Int[np.ndarray, "torsion 4"]
-) -> Float32[np.ndarray, "frame channel"]:
-    """The pieces of a short trajectory, joined."""
-    return np.concatenate(list(torsion_pieces(path, topology, quartets)))

@@ -145,9 +145,9 @@ def pooled_vamp2(values: PairedValues, *, config: VampnetConfig) -> float:
 def evaluate(lobes: Lobes, pairs: FoldPairs, *, config: VampnetConfig, epoch: int) -> EpochScores:
     """Scores of the lobes as they are now, on all training and selection pairs."""
     selected = lobes.paired_outputs(pairs.selection)
-    batches = [
+    batches = (
         without_constant(batch, output=config.lobe.output) for batch in selected.batch_covariances(config.batch_pairs)
-    ]
+    )
     return EpochScores(
         epoch=epoch,
         training_score=pooled_vamp2(lobes.paired_outputs(pairs.training), config=config),
