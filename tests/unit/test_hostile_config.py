@@ -98,7 +98,7 @@ def test_checkpoints_and_arrays_with_pickled_objects_are_refused(tmp_path):
         read_geom2vec(str(tmp_path / "a.pth"), "visnet")
     np.save(tmp_path / "a.npy", np.array([Harmful(tmp_path / "pwned")], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"a\.npy: no array of numbers"):
-        read_log_weights(str(tmp_path / "a.npy"), n_frames=1, stride=1)
+        read_log_weights(str(tmp_path / "a.npy"), n_saved_frames=1, stride=1)
     assert not (tmp_path / "pwned").exists()
 
 

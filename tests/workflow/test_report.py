@@ -38,9 +38,11 @@ def write_stand_in(path: Path) -> None:
         drawn = Figure(figsize=(2, 1))
         drawn.text(0.5, 0.5, path.stem)
         drawn.savefig(path)
+    # Resources of later jobs are estimated from these numbers.
     elif path.parent.name == "trajectories":
-        # Resources of later jobs are estimated from these numbers.
         path.write_text(json.dumps({"n_selected_atoms": 10, "n_frames": 100}))
+    elif path.name == "split.json":
+        path.write_text(json.dumps({"runs": [{"run-0": 100}]}))
     else:
         path.write_text("x\n1\n")
 
