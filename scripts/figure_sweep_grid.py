@@ -48,7 +48,7 @@ def main(members: str, style: str, pdf: str, png: str, table: str, *, axes: list
     n_rows = len([*sweep.curves(), *sweep.baselines()])
     figure, panels = start_figure(style, columns=1, height=0.4 + 0.16 * n_rows)
     plot_sweep_grid(panels[0, 0], sweep)
-    figure.suptitle(f"{sweep.title}\nvalidation; below it: mean of batches | training")
+    figure.suptitle(f"{sweep.title}\nvalidation; below it: mean of batches | training", fontsize="medium")
     save_figure(figure, sweep.points, pdf=pdf, png=png, csv=table)
 
 

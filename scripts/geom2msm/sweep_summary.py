@@ -55,6 +55,8 @@ class SweepPoints:
 
     def described(self, axis: str, value: object) -> str:
         """An axis and its value, as in a legend."""
+        if axis == "dimensions":
+            return f"d = {value}"
         unit = f" {self._unit(axis)[0]}" if axis.endswith("_ps") else ""
         name = axis.removesuffix("_ps") if unit else self.axis_label(axis).partition(" (")[0]
         return f"{name} {self.value_label(axis, value)}{unit}"

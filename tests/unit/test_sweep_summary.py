@@ -42,7 +42,7 @@ def test_a_point_is_mean_and_sample_deviation_of_its_members(path):
 def test_baselines_are_apart_from_points_of_the_same_lag_and_dimensions(path):
     sweep = read_points(path, ["dimensions", "lag_ps"])
     ((name, baseline),) = sweep.baselines()
-    assert name == "tica torsions (lag 0.5 ns, dimensions d 3)"
+    assert name == "tica torsions (lag 0.5 ns, d = 3)"
     assert (baseline.score_validation_mean, baseline.n_members) == (9.0, 1)
     curves = [points for _, points in sweep.curves()]
     assert sum(map(len, curves)) == 6
@@ -57,7 +57,7 @@ def test_values_keep_the_order_of_the_sweep_and_times_get_a_readable_unit(path):
     assert sweep.values("dimensions") == [3, 1, 2]
     assert [label for label, _ in sweep.curves()] == ["lag 0.5 ns", "lag 5 ns"]
     assert sweep.axis_label("lag_ps") == "lag (ns)"
-    assert sweep.described("dimensions", 3) == "dimensions d 3"
+    assert sweep.described("dimensions", 3) == "d = 3"
     assert sweep.title == "2 folds × 3 seeds"
 
 
@@ -98,7 +98,7 @@ def baseline_of(path: str, tmp_path, **changes) -> tuple[str, str]:
     [
         ({}, "tica torsions"),
         ({"lag_ps": 2000.0}, "tica torsions (lag 2000 ps)"),
-        ({"dimensions": 2}, "tica torsions (dimensions d 2)"),
+        ({"dimensions": 2}, "tica torsions (d = 2)"),
     ],
 )
 def test_a_baseline_that_does_not_compare_says_so_and_is_not_counted_as_a_seed(path, tmp_path, changes, name):
