@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from geom2msm.ensemble import agreements, best_member, spread_frames, summarize
 from geom2msm.frame_reader import FrameReader
 from geom2msm.log import log_to
@@ -21,16 +19,7 @@ def main(scores: list[str], weights: list[str], sources: list[str], ensemble: st
     members = [known | {"weights": str(member)} for known, member in zip(found, weights, strict=True)]
     n_frames = [len(FrameReader(source, "time_ps")) for source in sources]
     frames = spread_frames(n_frames, n_chosen=COMPARED_FRAMES)
-    functions = [
-        np.concatenate(
-            [
-                found_functions(source, member["weights"], some)
-                for source, some in zip(sources, frames, strict=True)
-                if len(some)
-            ]
-        )
-        for member in members
-    ]
+    functions = [found_functions(sources, member["weights"], frames) for member in members]
     compared = agreements(functions)
     best = members[best_member(members, compared)]
     content = {key: best[key] for key in ("fold", "seed", "score_validation", "weights")}

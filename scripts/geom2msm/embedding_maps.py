@@ -1,7 +1,7 @@
 """Maps of tokens (t-SNE), of a pretrained encoder and of the same one with random weights, on the same frames."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from geom2msm.encoder.preparation import EmbeddingSettings, prepare_embedding
 from geom2msm.encoder.weights import EncoderCard
 from geom2msm.token_table import token_names
 from geom2msm.topology import load_topology, select_atoms
-from geom2msm.trajectory import Frames, iterate_frames
+from geom2msm.trajectory import iterate_frames, picked
 
 NEIGHBORS = 10
 PERPLEXITY = 30
@@ -54,19 +54,6 @@ def embed_frames(
         for positions_nm, cell_nm in picked(iterate_frames(trajectory, topology, prepared[0][0], **reading), frames)
     ]
     return [joined(of_encoder) for of_encoder in zip(*parts, strict=True)]
-
-
-def picked(
-    pieces: Iterable[Frames], frames: Int[np.ndarray, " frame"]
-) -> Iterator[tuple[Float32[np.ndarray, "_ atom 3"], Float32[np.ndarray, "_ 3 3"] | None]]:
-    """Positions and cells of these frames, ascending, from the pieces that hold some; none is read after the last."""
-    for piece in pieces:
-        stop = piece.first + len(piece.positions_nm)
-        places = frames[(frames >= piece.first) & (frames < stop)] - piece.first
-        if len(places):
-            yield piece.positions_nm[places], None if piece.cell_nm is None else piece.cell_nm[places]
-        if stop > frames[-1]:
-            return
 
 
 def joined(parts: Sequence[EmbeddedTokens]) -> EmbeddedTokens:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int
 from geom2msm.elements import atomic_number
 from geom2msm.ramachandran import frame_weights
 from geom2msm.topology import load_topology, select_atoms
-from geom2msm.trajectory import iterate_frames
+from geom2msm.trajectory import iterate_frames, picked
 
 MAX_DENSITY_FRAMES = 4000
 # Squared distances held at a time: 64 MB.
@@ -121,13 +121,9 @@ def read_frames_at(
     inventory: Mapping, topology: mdtraj.Topology, atoms: Int[np.ndarray, " atom"], frames: Int[np.ndarray, " drawn"]
 ) -> Float32[np.ndarray, "drawn atom 3"]:
     """Positions of the atoms in some frames, in ascending order, of a raw trajectory, which is read once."""
-    found, reading = [], {"stride": inventory["stride"], "make_whole": inventory["make_whole"]}
-    for piece in iterate_frames(inventory["file"], topology, atoms, first_frame=int(frames[0]), **reading):
-        within = frames[(frames >= piece.first) & (frames < piece.first + len(piece.positions_nm))] - piece.first
-        found.append(piece.positions_nm[within])
-        if piece.first + len(piece.positions_nm) > frames[-1]:
-            break
-    return np.concatenate(found)
+    reading = {key: inventory[key] for key in ("stride", "make_whole")}
+    pieces = iterate_frames(inventory["file"], topology, atoms, first_frame=int(frames[0]), **reading)
+    return np.concatenate([positions_nm for positions_nm, _ in picked(pieces, frames)])
 
 
 def superposed(structures: mdtraj.Trajectory) -> mdtraj.Trajectory:

@@ -138,15 +138,16 @@ def project_from(
 
 
 def found_functions(
-    source: str, weights: str, frames: Int64[np.ndarray, " frame"]
+    sources: Sequence[str], weights: str, frames: Sequence[Int64[np.ndarray, " _"]]
 ) -> Float32[np.ndarray, "frame function"]:
-    """What a model found, of some frames of a store: its variables, or where its states are microstates, these.
+    """What a model found, of some frames of each store: its variables, or where its states are microstates, these.
 
     Then there is a function for each state but the first, 1 inside and 0 outside: latent coordinates that tell no
-    states apart are arbitrary.
+    states apart are arbitrary. Stores without a frame are passed over.
     """
     model = Projector.read(weights)
-    variables = model.of_frames(source, frames)
+    chosen = [(source, some) for source, some in zip(sources, frames, strict=True) if len(some)]
+    variables = np.concatenate([model.of_frames(source, some) for source, some in chosen])
     if model.spib is None or model.state_centers is None:
         return variables
     return np.eye(model.spib.n_states, dtype=np.float32)[model.described(variables)["state"]][:, 1:]

@@ -1,6 +1,6 @@
 """Reading trajectories in pieces: any format, every stride-th frame, molecules whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,3 +146,16 @@ def selected_frames(
         made_whole=repaired.made_whole,
         brought_together=repaired.brought_together,
     )
+
+
+def picked(
+    pieces: Iterable[Frames], frames: Int[np.ndarray, " frame"]
+) -> Iterator[tuple[Float32[np.ndarray, "_ atom 3"], Float32[np.ndarray, "_ 3 3"] | None]]:
+    """Positions and cells of these frames, ascending, from the pieces that hold some; none is read after the last."""
+    for piece in pieces:
+        stop = piece.first + len(piece.positions_nm)
+        places = frames[(frames >= piece.first) & (frames < stop)] - piece.first
+        if len(places):
+            yield piece.positions_nm[places], None if piece.cell_nm is None else piece.cell_nm[places]
+        if stop > frames[-1]:
+            return

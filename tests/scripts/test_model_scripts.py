@@ -11,7 +11,7 @@ import select_model
 import split_trajectories
 import train_vampnet
 from geom2msm.joined_store import read_pieces, read_trajectories
-from geom2msm.projection import found_functions
+from geom2msm.projection import Projector
 from geom2msm.splits import ROLES
 from geom2msm.store import read_array, read_attributes, write_store
 from geom2msm.weights_files import read_weights
@@ -195,11 +195,13 @@ def test_a_trajectory_too_short_to_lend_a_frame_is_passed_over(vampnets, system,
     shortest = min(TRAJECTORIES.values())
     monkeypatch.setattr(select_model, "COMPARED_FRAMES", sum(TRAJECTORIES.values()) // (shortest + 1))
 
-    def project(source, weights, frames):
-        assert len(frames), "a network has nothing to say of no frame"
-        return found_functions(source, weights, frames)
+    of_frames = Projector.of_frames
 
-    monkeypatch.setattr(select_model, "found_functions", project)
+    def project(model, source, frames):
+        assert len(frames), "a network has nothing to say of no frame"
+        return of_frames(model, source, frames)
+
+    monkeypatch.setattr(Projector, "of_frames", project)
     scores, weights = [member[2] for member in vampnets], [member[0] for member in vampnets]
     made = [str(tmp_path / name) for name in ("ensemble.json", "weights.safetensors")]
     select_model.main(scores, weights, stores(system, "tokens"), *made)

@@ -131,7 +131,7 @@ def agreement(states, truth):
 def test_members_are_compared_by_their_states_not_by_latent_coordinates(system, trained, tmp_path, monkeypatch):
     """Two states need one direction of z; what lies across is arbitrary, and no disagreement."""
     (path, *_), frames = stores(system, "tokens"), np.arange(0, 900, 3)
-    found = found_functions(path, trained[0], frames)
+    found = found_functions([path], trained[0], [frames])
     model = Projector.read(trained[0])
     variables = model.of_frames(path, frames)
     states = model.described(variables)["state"]
@@ -139,7 +139,7 @@ def test_members_are_compared_by_their_states_not_by_latent_coordinates(system, 
     np.testing.assert_array_equal(found.argmax(axis=1) + 1, np.where(states == 0, 1, states))
     np.testing.assert_array_equal(found.sum(axis=1), states > 0)
     monkeypatch.setattr(Projector, "read", lambda weights: replace(model, state_centers=None))
-    np.testing.assert_array_equal(found_functions(path, trained[0], frames), variables)
+    np.testing.assert_array_equal(found_functions([path], trained[0], [frames]), variables)
 
 
 @pytest.mark.parametrize("initial", [("tica", "features"), ("vampnet", "tokens")], ids=lambda initial: initial[0])

@@ -16,7 +16,6 @@ from geom2msm.embedding_maps import (
     joined,
     like_neighbors,
     like_tokens,
-    picked,
     random_encoder,
     separation,
     step_for,
@@ -29,7 +28,7 @@ from geom2msm.encoder.weights import load_encoder
 from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.token_table import token_table
 from geom2msm.topology_files import ResidueLabel
-from geom2msm.trajectory import Frames
+from geom2msm.trajectory import Frames, picked
 
 HEAVY = "not element H"
 EMBEDDING = {

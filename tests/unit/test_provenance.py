@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import multiprocessing
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -114,22 +115,33 @@ def test_what_is_read_and_written_stands_in_the_log_as_sha256sum_checks_it(tmp_p
     assert caplog.messages == lines
 
 
-def work(path, held, done):
-    with only_job(path):
+def hold(manager, path, held, done):
+    with manager(path):
         held.set()
         done.wait(20)
 
 
-def test_a_job_that_another_process_is_at_is_not_begun(tmp_path):
-    processes, path = multiprocessing.get_context("spawn"), tmp_path / "member/weights.safetensors"
+@contextmanager
+def held_elsewhere(manager, path):
+    """While another process is within `manager(path)`."""
+    processes = multiprocessing.get_context("spawn")
     held, done = processes.Event(), processes.Event()
-    other = processes.Process(target=work, args=(path, held, done))
+    other = processes.Process(target=hold, args=(manager, path, held, done))
     other.start()
     assert held.wait(20)
-    with pytest.raises(ValueError, match=r"weights\.safetensors\.lock: another process"), only_job(path):
-        pass
+    yield
     done.set()
     other.join(20)
+
+
+def test_a_job_that_another_process_is_at_is_not_begun(tmp_path):
+    path = tmp_path / "member/weights.safetensors"
+    with (
+        held_elsewhere(only_job, path),
+        pytest.raises(ValueError, match=r"weights\.safetensors\.lock: another process"),
+        only_job(path),
+    ):
+        pass
     with pytest.raises(ZeroDivisionError), only_job(path):
         _ = 1 / 0
     with only_job(path):
@@ -137,27 +149,16 @@ def test_a_job_that_another_process_is_at_is_not_begun(tmp_path):
     assert not list(path.parent.iterdir())
 
 
-def hold(part, held, done):
-    with only_writer(part):
-        held.set()
-        done.wait(20)
-
-
 def test_a_file_that_another_process_writes_is_left_alone(tmp_path):
-    processes, path = multiprocessing.get_context("spawn"), tmp_path / "a.json"
-    held, done = processes.Event(), processes.Event()
-    other = processes.Process(target=hold, args=(tmp_path / "a.json.part", held, done))
-    other.start()
-    assert held.wait(20)
-    with (
-        pytest.raises(ValueError, match=r"a\.json\.part: another process is writing this file"),
-        replace_when_complete(path),
-    ):
-        pass
-    with pytest.raises(ValueError, match="another process is writing this file"):
-        write_store(f"{path}", attributes={}, arrays={"x": np.zeros(3)}, axes={"x": ("frame",)})
-    done.set()
-    other.join()
+    path = tmp_path / "a.json"
+    with held_elsewhere(only_writer, tmp_path / "a.json.part"):
+        with (
+            pytest.raises(ValueError, match=r"a\.json\.part: another process is writing this file"),
+            replace_when_complete(path),
+        ):
+            pass
+        with pytest.raises(ValueError, match="another process is writing this file"):
+            write_store(f"{path}", attributes={}, arrays={"x": np.zeros(3)}, axes={"x": ("frame",)})
     with replace_when_complete(path) as part:
         part.write_text("{}")
     assert path.read_text() == "{}"
