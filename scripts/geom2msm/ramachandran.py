@@ -4,24 +4,23 @@ A map is a table with one row per visited bin: columns residue, phi_deg and psi_
 averaged. Figures draw such tables and save them, so that what is drawn is what is saved.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 
 from geom2msm.frame_reader import FrameReader
 from geom2msm.joined_store import check_trajectory, read_trajectories
 from geom2msm.judgement import NotEstimable
+from geom2msm.pairs import read_chunks
 from geom2msm.store import read_attributes
 
 MAX_RESIDUES = 4
 N_BINS = 60
 BIN_DEG = 360 / N_BINS
 DROPPED = -1
-# Of the features held at a time.
-CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _spreads(features: Sequence[str], columns: Int[np.ndarray, "residue 2 2"]) -
     """Circular variances of phi and psi, 1 - |mean of (cos, sin)|, added up: 0 if they never change, at most 2."""
     n_frames, sums = 0, 0.0
     for path in features:
-        for chunk in _chunks(path):
+        for (chunk,) in read_chunks(path, ("features",)):
             n_frames += len(chunk)
             sums = sums + chunk.sum(axis=0, dtype=float)
     return (1 - np.linalg.norm(sums[columns] / n_frames, axis=-1)).sum(axis=-1)
@@ -101,19 +100,11 @@ def _read_angles(
     lengths = [len(FrameReader(path, "features")) for path in features]
     angles_deg, start = np.empty((len(columns), 2, sum(lengths))), 0
     for path in features:
-        for chunk in _chunks(path):
+        for (chunk,) in read_chunks(path, ("features",)):
             cosine, sine = np.moveaxis(chunk[:, columns].astype(float), (-1, 0), (0, -1))
             angles_deg[..., start : start + len(chunk)] = np.degrees(np.arctan2(sine, cosine))
             start += len(chunk)
     return angles_deg
-
-
-def _chunks(path: str) -> Iterator[Float32[np.ndarray, "_ channel"]]:
-    """The features of a store, some frames at a time."""
-    reader = FrameReader(path, "features")
-    size = max(1, CHUNK_BYTES // (reader.shape[1] * reader.dtype.itemsize))
-    for start in range(0, len(reader), size):
-        yield reader.read_range(start, min(start + size, len(reader)))
 
 
 def centers(residue: str, bins: Int[np.ndarray, "bin"]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ START_MINUTES = 20
 LINEAR_MB = 2000
 # In double precision 4.5 copies of the frames that principal components are found from, and 15 matrices.
 SAMPLE_COPIES, MATRICES = 5, 20
+# Frames that principal components are found from, per component.
 FRAMES_PER_COMPONENT = 4
 MEGABYTE = 1 << 20
 

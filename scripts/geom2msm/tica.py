@@ -8,14 +8,13 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from geom2msm.covariances import PairedValues
+from geom2msm.resource_estimates import FRAMES_PER_COMPONENT
 from geom2msm.stored_tokens import Tokens
 from geom2msm.token_pairs import TokenPairs
 from geom2msm.vamp import ScoreConfig, SingularFunctions, fit_functions, model_scores
 
 # Only for the mean-of-batches estimate beside the pooled score; the fit has no batches.
 BATCH_PAIRS = 1000
-# Frames that principal components are found from, per component.
-FRAMES_PER_COMPONENT = 4
 LEAST_SINGULAR_VALUE = 1e-5
 
 

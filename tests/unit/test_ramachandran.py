@@ -5,7 +5,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from geom2msm import ramachandran as module
 from geom2msm.joined_store import StoredTrajectory, write_joined
 from geom2msm.ramachandran import (
     BIN_DEG,
@@ -90,9 +89,9 @@ def written_runs(folder, rng, *, n_residues: int, lengths: dict[str, int]) -> tu
     return dict(zip(names, np.concatenate(runs).T, strict=True)), paths
 
 
-@pytest.mark.parametrize("chunk_bytes", [1, 3000, 1 << 22])
-def test_the_residues_that_vary_most_are_found_in_chunks_of_any_size(tmp_path, monkeypatch, chunk_bytes):
-    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes, raising=False)
+@pytest.mark.parametrize("chunk_frames", [1, 31, 4096])
+def test_the_residues_that_vary_most_are_found_in_chunks_of_any_size(tmp_path, monkeypatch, chunk_frames):
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", chunk_frames)
     lengths = {"run_0": 70, "run_1": 1, "run_2": 90}
     angles, paths = written_runs(tmp_path, np.random.default_rng(4), n_residues=12, lengths=lengths)
     found = read_torsions(paths, like=states_of(tmp_path / "states.zarr.zip", **lengths))
@@ -106,7 +105,7 @@ def test_the_residues_that_vary_most_are_found_in_chunks_of_any_size(tmp_path, m
 
 
 def test_no_more_than_the_angles_of_four_residues_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 16, raising=False)
+    monkeypatch.setattr("geom2msm.pairs.CHUNK_FRAMES", 80)
     lengths = {"run_0": 5000, "run_1": 5000}
     _, paths = written_runs(tmp_path, np.random.default_rng(4), n_residues=50, lengths=lengths)
     like = states_of(tmp_path / "states.zarr.zip", **lengths)
